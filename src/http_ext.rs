@@ -1,0 +1,45 @@
+//! Small helpers over the `http` crate's types that several modules need.
+
+/// A header name as the laxest upstream would read it: lower case, and every byte outside `[a-z0-9]` as `-`.
+///
+/// CGI, PHP, Rack and WSGI fold `_`, `.` and other bytes together, so two names that fold alike are one name.
+#[must_use]
+pub fn folded_name(name: &str) -> String {
+    name.bytes().map(fold).map(char::from).collect()
+}
+
+/// Whether `name` folds to something that starts with `folded_prefix` (see [`folded_name`]); allocates nothing.
+#[must_use]
+pub fn folds_under(name: &str, folded_prefix: &str) -> bool {
+    name.len() >= folded_prefix.len() && name.bytes().map(fold).zip(folded_prefix.bytes()).all(|(a, b)| a == b)
+}
+
+/// Whether `name` folds to exactly `folded` (see [`folded_name`]); allocates nothing.
+#[must_use]
+pub fn folds_to(name: &str, folded: &str) -> bool {
+    name.len() == folded.len() && folds_under(name, folded)
+}
+
+const fn fold(byte: u8) -> u8 {
+    match byte {
+        b'A'..=b'Z' => byte.to_ascii_lowercase(),
+        b'a'..=b'z' | b'0'..=b'9' => byte,
+        _ => b'-',
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_spelling_an_upstream_might_fold_together_folds_together() {
+        for spelling in ["X-Agent-Email", "X_AGENT_EMAIL", "x.agent-email", "X~Agent~Email"] {
+            assert_eq!(folded_name(spelling), "x-agent-email");
+            assert!(folds_under(spelling, "x-agent-"));
+            assert!(folds_to(spelling, "x-agent-email"));
+        }
+        assert!(!folds_to("X-Agent-Email_", "x-agent-email"));
+        assert!(folds_under("X-Agent-Email_", "x-agent-"));
+    }
+}

@@ -1,0 +1,7 @@
+//! Turns the command line into an exit code.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    portillon::cli::main()
+}
