@@ -7,6 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 pub mod aead;
 pub mod jws;
 pub mod key_ring;
+pub mod key_set;
 pub mod signing;
 
 /// `N` bytes from the system's random source.

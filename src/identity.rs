@@ -7,6 +7,10 @@ pub mod assertion;
 pub mod claims;
 pub mod encoding;
 pub mod header;
+mod release;
+pub mod siret;
 
+pub use assertion::{Assertion, AssertionIssuer};
 pub use claims::{ClaimValue, Claims};
 pub use encoding::Encoding;
+pub use header::{HeaderPlan, HeaderPrefix, IdentityHeaders};

@@ -1,1 +1,233 @@
-//! The keys of a group of gateways, in `keys_dir`: sealing keys (the newest seals, all open) and signing keys.
+//! The keys of a group of gateways, in `keys_dir`: sealing keys (the newest in force seals, all open) and signing keys
+//! (the newest in force signs, all are published as a JWK Set, RFC 7517).
+//!
+//! A [`KeyRing`] is an immutable snapshot; [`KeyRings`] swaps it when the folder changes.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::aead::{self, OpenError, Purpose, SealingKey};
+use super::sha256;
+use super::signing::{KeyType, SigningKey};
+use crate::clock::Timestamp;
+
+pub mod error;
+pub mod file;
+pub mod follow;
+mod utc;
+
+pub use error::KeyRingError;
+pub use file::{KeyFileName, KeyKind};
+pub use follow::KeyRings;
+
+/// How long a new key only opens and is only published, so that every gateway of a group has it before it is used.
+pub const TAKES_EFFECT_AFTER: Duration = Duration::from_secs(30);
+
+/// The keys of `keys_dir` at one instant.
+#[derive(Debug)]
+pub struct KeyRing {
+    sealing: Keys<SealingKey>,
+    ed25519: Keys<Arc<SigningKey>>,
+    p256: Keys<Arc<SigningKey>>,
+    jwks: String,
+    fingerprint: u64,
+}
+
+/// What `keys list` shows of a key, and the public half where it has one.
+#[derive(Clone, Debug)]
+pub struct KeyEntry {
+    /// Kind, creation and identifier.
+    pub name: KeyFileName,
+    /// Whether the key is in use.
+    pub state: KeyState,
+    /// The key, where it signs.
+    pub signing_key: Option<Arc<SigningKey>>,
+}
+
+/// What a key of the ring does now.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum KeyState {
+    /// It seals or signs.
+    InForce,
+    /// A newer one took its place; it still opens, or is still published.
+    Replaced,
+    /// It opens or is published already, and seals or signs after this duration.
+    Waiting(Duration),
+}
+
+/// The keys of one kind, never none, the oldest first.
+#[derive(Debug)]
+struct Keys<K>(Vec<(KeyFileName, K)>);
+
+impl KeyRing {
+    /// Reads `dir`, after making it (0700) and a key of each kind it lacks: what a first start needs.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyRingError`] as [`KeyRing::load`], or where a key is missing and cannot be made.
+    pub fn open_or_create(dir: &Path, now: Timestamp) -> Result<Self, KeyRingError> {
+        file::create_folder(dir)?;
+        let present = file::list(dir)?;
+        for kind in KeyKind::ALL {
+            if !present.iter().any(|name| name.kind() == kind) {
+                file::create_key(dir, kind, now).map_err(|error| error.while_missing(dir, kind))?;
+            }
+        }
+        Self::load(dir)
+    }
+
+    /// Reads `dir` and writes nothing. Files whose names are not those of keys are left alone.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyRingError`] where a key cannot be read, is open to others, or a kind has no key at all.
+    pub fn load(dir: &Path) -> Result<Self, KeyRingError> {
+        let names = file::list(dir)?;
+        let of = |kind: KeyKind| names.iter().filter(move |name| name.kind() == kind);
+        let signing = |kind| -> Result<Keys<Arc<SigningKey>>, KeyRingError> {
+            let keys = of(kind).map(|name| Ok((name.clone(), Arc::new(file::read_signing_key(dir, name)?))));
+            Keys::new(keys.collect::<Result<_, _>>()?).ok_or_else(|| KeyRingError::missing(dir, kind))
+        };
+        let sealing = of(KeyKind::Sealing).map(|name| Ok((name.clone(), file::read_sealing_key(dir, name)?)));
+        let sealing = Keys::new(sealing.collect::<Result<_, _>>()?)
+            .ok_or_else(|| KeyRingError::missing(dir, KeyKind::Sealing))?;
+        Ok(Self::of(sealing, signing(KeyKind::Ed25519)?, signing(KeyKind::P256)?))
+    }
+
+    /// A ring in memory, for the demo and for tests: no other gateway can open what it seals.
+    #[must_use]
+    pub fn ephemeral(now: Timestamp) -> Self {
+        let sealing = SealingKey::new(super::random());
+        let signing = |kind: KeyKind, key_type| {
+            let key = SigningKey::generate(key_type).expect("the system generates key pairs");
+            Keys(vec![(KeyFileName::new(kind, now, key.kid()), Arc::new(key))])
+        };
+        let name = KeyFileName::new(KeyKind::Sealing, now, &file::sealing_id(&sealing));
+        Self::of(
+            Keys(vec![(name, sealing)]),
+            signing(KeyKind::Ed25519, KeyType::Ed25519),
+            signing(KeyKind::P256, KeyType::EcdsaP256),
+        )
+    }
+
+    /// Seals `plaintext` for `purpose` in `context` under the newest key in force.
+    #[must_use]
+    pub fn seal(&self, purpose: Purpose, context: &str, plaintext: &[u8], now: Timestamp) -> Vec<u8> {
+        self.sealing.in_force(now).seal(purpose, context, plaintext)
+    }
+
+    /// Opens what any key of the ring sealed for the same purpose and context.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`] where no key of the ring sealed it so.
+    pub fn open(&self, purpose: Purpose, context: &str, sealed: &[u8]) -> Result<Vec<u8>, OpenError> {
+        let id = aead::key_id(sealed)?;
+        let mut outcome = Err(OpenError::UnknownKey);
+        // Identifiers have 32 bits: two keys of a long-lived ring may share one.
+        for key in self.sealing.iter().filter(|key| key.id() == id) {
+            outcome = key.open(purpose, context, sealed);
+            if outcome.is_ok() {
+                break;
+            }
+        }
+        outcome
+    }
+
+    /// The key in force for request signatures of this type; none for the types that are not kept here (HMAC keys
+    /// belong to their routes).
+    pub fn request_key(&self, key_type: impl Into<KeyType>, now: Timestamp) -> Option<&Arc<SigningKey>> {
+        match key_type.into() {
+            KeyType::Ed25519 => Some(self.ed25519.in_force(now)),
+            KeyType::EcdsaP256 => Some(self.p256.in_force(now)),
+            KeyType::HmacSha256 | KeyType::Rsa2048 => None,
+        }
+    }
+
+    /// The key in force for assertions, which are signed ES256.
+    #[must_use]
+    pub fn assertion_key(&self, now: Timestamp) -> &Arc<SigningKey> {
+        self.p256.in_force(now)
+    }
+
+    /// The public half of every signing key, replaced and waiting ones too, as a serialised JWK Set (RFC 7517
+    /// section 5).
+    #[must_use]
+    pub fn jwks(&self) -> &str {
+        &self.jwks
+    }
+
+    /// Changes when a key comes or goes.
+    #[must_use]
+    pub const fn fingerprint(&self) -> u64 {
+        self.fingerprint
+    }
+
+    /// Every key, by kind and then by age.
+    #[must_use]
+    pub fn entries(&self, now: Timestamp) -> Vec<KeyEntry> {
+        let signing = |keys: &Keys<Arc<SigningKey>>| keys.entries(now, |key| Some(Arc::clone(key)));
+        [self.sealing.entries(now, |_| None), signing(&self.ed25519), signing(&self.p256)].concat()
+    }
+
+    fn of(sealing: Keys<SealingKey>, ed25519: Keys<Arc<SigningKey>>, p256: Keys<Arc<SigningKey>>) -> Self {
+        let published: Vec<_> = ed25519.iter().chain(p256.iter()).filter_map(|key| key.to_jwk()).collect();
+        let jwks = json!({ "keys": published }).to_string();
+        let fingerprint = fingerprint(sealing.names().chain(ed25519.names()).chain(p256.names()));
+        Self { sealing, ed25519, p256, jwks, fingerprint }
+    }
+}
+
+/// Names say it all: a key file is never changed, and its name holds an identifier made from the key.
+fn fingerprint<'n>(names: impl Iterator<Item = &'n KeyFileName>) -> u64 {
+    let mut texts: Vec<String> = names.map(ToString::to_string).collect();
+    texts.sort();
+    let hash = sha256(texts.join("\n").as_bytes());
+    hash.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
+}
+
+impl<K> Keys<K> {
+    fn new(mut keys: Vec<(KeyFileName, K)>) -> Option<Self> {
+        keys.sort_by(|(a, _), (b, _)| a.cmp(b));
+        (!keys.is_empty()).then_some(Self(keys))
+    }
+
+    /// The newest key that took effect; while none has, the oldest, which every gateway agrees on.
+    fn in_force(&self, now: Timestamp) -> &K {
+        &self.0[self.position_in_force(now)].1
+    }
+
+    fn position_in_force(&self, now: Timestamp) -> usize {
+        self.0.iter().rposition(|(name, _)| takes_effect_in(name, now).is_zero()).unwrap_or(0)
+    }
+
+    fn entries(&self, now: Timestamp, signing_key: impl Fn(&K) -> Option<Arc<SigningKey>>) -> Vec<KeyEntry> {
+        let in_force = self.position_in_force(now);
+        let state = |at: usize, name: &KeyFileName| match at.cmp(&in_force) {
+            std::cmp::Ordering::Less => KeyState::Replaced,
+            std::cmp::Ordering::Equal => KeyState::InForce,
+            std::cmp::Ordering::Greater => KeyState::Waiting(takes_effect_in(name, now)),
+        };
+        let entry = |(at, (name, key)): (usize, &(KeyFileName, K))| KeyEntry {
+            name: name.clone(),
+            state: state(at, name),
+            signing_key: signing_key(key),
+        };
+        self.0.iter().enumerate().map(entry).collect()
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &K> {
+        self.0.iter().map(|(_, key)| key)
+    }
+
+    fn names(&self) -> impl Iterator<Item = &KeyFileName> {
+        self.0.iter().map(|(name, _)| name)
+    }
+}
+
+fn takes_effect_in(name: &KeyFileName, now: Timestamp) -> Duration {
+    name.created().plus(TAKES_EFFECT_AFTER).since(now)
+}
