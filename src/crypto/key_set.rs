@@ -68,7 +68,8 @@ mod tests {
 
     #[test]
     fn what_is_no_key_is_left_out_and_what_is_no_set_is_an_error() {
-        let strange = r#"{"keys":[{"kty":"oct","k":"AA","kid":"a"},{"kty":"OKP","crv":"Ed25519","x":"short","kid":"b"},7]}"#;
+        let strange =
+            r#"{"keys":[{"kty":"oct","k":"AA","kid":"a"},{"kty":"OKP","crv":"Ed25519","x":"short","kid":"b"},7]}"#;
         let keys = VerifyingKeys::from_jwks(strange).unwrap();
         assert!(keys.find("a").is_none() && keys.find("b").is_none());
         for text in ["", "[]", "{}", r#"{"keys":{}}"#] {

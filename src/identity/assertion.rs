@@ -38,12 +38,7 @@ impl AssertionIssuer {
     /// Issues as `issuer`, the origin that agents see (`https://paie.example`), for `audience`, with the claims
     /// `released` (none named: all).
     #[must_use]
-    pub const fn new(
-        issuer: String,
-        audience: String,
-        lifetime: Duration,
-        released: Option<BTreeSet<String>>,
-    ) -> Self {
+    pub const fn new(issuer: String, audience: String, lifetime: Duration, released: Option<BTreeSet<String>>) -> Self {
         Self { issuer, audience, lifetime, release: Release::new(released) }
     }
 
@@ -123,7 +118,8 @@ pub enum AssertionError {
 pub fn verify(
     token: &str,
     keys: &VerifyingKeys,
-    (issuer, audience): (&str, &str),
+    issuer: &str,
+    audience: &str,
     now: Timestamp,
 ) -> Result<Map<String, Value>, AssertionError> {
     let (signing_input, signature) = token.rsplit_once('.').ok_or(AssertionError::Malformed)?;
@@ -184,6 +180,7 @@ mod tests {
     use crate::crypto::key_ring::KeyRing;
 
     const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
+    /// Issuer and audience.
     const EXPECTED: (&str, &str) = ("https://paie.example", "paie");
 
     fn agent() -> Claims {
@@ -213,7 +210,7 @@ mod tests {
     #[test]
     fn an_assertion_carries_claims_in_their_types_and_the_gateway_s_own_word() {
         let (_, keys, token) = issued();
-        let claims = verify(&token, &keys, EXPECTED, NOW).unwrap();
+        let claims = verify(&token, &keys, EXPECTED.0, EXPECTED.1, NOW).unwrap();
         assert_eq!(claims["roles"], json!(["agent_public"]));
         assert_eq!(claims["custom"], json!({ "a": [1, true] }));
         assert_eq!((&claims["given_name"], &claims["siren"]), (&json!("Zoë"), &json!("130025265")));
@@ -227,7 +224,7 @@ mod tests {
         let ring = KeyRing::ephemeral(NOW);
         let keys = VerifyingKeys::from_jwks(ring.jwks()).unwrap();
         let assertion = issuer(Some(&["roles"])).issue(ring.assertion_key(NOW), &agent(), "sid-1", NOW);
-        let claims = verify(assertion.token.to_str().unwrap(), &keys, EXPECTED, NOW).unwrap();
+        let claims = verify(assertion.token.to_str().unwrap(), &keys, EXPECTED.0, EXPECTED.1, NOW).unwrap();
         let names: Vec<_> = claims.keys().map(String::as_str).collect();
         assert_eq!(names, ["aud", "exp", "iat", "iss", "jti", "roles", "sid", "sub"]);
         assert_eq!(assertion.renew_at, NOW.plus(Duration::from_secs(150)));
@@ -237,7 +234,7 @@ mod tests {
     fn only_the_right_application_believes_it_and_only_in_its_time() {
         let (_, keys, token) = issued();
         let at = |seconds: u64| Timestamp::from_secs(seconds);
-        let outcome = |expected, now| verify(&token, &keys, expected, now).err();
+        let outcome = |expected: (&str, &str), now| verify(&token, &keys, expected.0, expected.1, now).err();
         assert_eq!(outcome(("https://paie.example", "conges"), NOW), Some(AssertionError::Audience));
         assert_eq!(outcome(("https://paie.example:8443", "paie"), NOW), Some(AssertionError::Issuer));
         assert_eq!(outcome(EXPECTED, at(NOW.as_secs() + 359)), None);
@@ -245,7 +242,7 @@ mod tests {
         assert_eq!(outcome(EXPECTED, at(NOW.as_secs() - 60)), None);
         assert_eq!(outcome(EXPECTED, at(NOW.as_secs() - 61)), Some(AssertionError::NotYetValid));
         let other = VerifyingKeys::from_jwks(KeyRing::ephemeral(NOW).jwks()).unwrap();
-        assert_eq!(verify(&token, &other, EXPECTED, NOW).err(), Some(AssertionError::UnknownKey));
+        assert_eq!(verify(&token, &other, EXPECTED.0, EXPECTED.1, NOW).err(), Some(AssertionError::UnknownKey));
     }
 
     #[test]
@@ -253,7 +250,7 @@ mod tests {
         let (ring, keys, token) = issued();
         let (signing_input, signature) = token.rsplit_once('.').unwrap();
         let (header, payload) = signing_input.split_once('.').unwrap();
-        let outcome = |token: &str| verify(token, &keys, EXPECTED, NOW).err();
+        let outcome = |token: &str| verify(token, &keys, EXPECTED.0, EXPECTED.1, NOW).err();
         let changed = payload.replacen(&payload[20..21], if &payload[20..21] == "A" { "B" } else { "A" }, 1);
         assert_eq!(outcome(&format!("{header}.{changed}.{signature}")), Some(AssertionError::Signature));
         assert_eq!(outcome(&format!("{header}.{payload}.")), Some(AssertionError::Signature));
@@ -269,11 +266,8 @@ mod tests {
         let logout = resigned(json!({ "alg": "ES256", "kid": key.kid(), "typ": "logout+jwt" }));
         assert_eq!(outcome(&logout), Some(AssertionError::Malformed));
         let ed25519 = ring.request_key(KeyType::Ed25519, NOW).unwrap();
-        let confused = jws::sign_with_header(
-            ed25519,
-            &json!({ "alg": "ES256", "kid": ed25519.kid(), "typ": "JWT" }),
-            &json!({}),
-        );
+        let confused =
+            jws::sign_with_header(ed25519, &json!({ "alg": "ES256", "kid": ed25519.kid(), "typ": "JWT" }), &json!({}));
         assert_eq!(outcome(&confused), Some(AssertionError::UnknownKey));
     }
 }

@@ -227,7 +227,18 @@ mod tests {
 
     #[test]
     fn no_hostile_value_gets_a_control_character_out() {
-        let hostile = ["a\r\nX-Agent-Roles: admin", "a\nb", "a\rb", "a\0b", "\u{7f}", "\u{85}", "\u{2028}", "\u{10a}", "\u{560a}", "\t a \t"];
+        let hostile = [
+            "a\r\nX-Agent-Roles: admin",
+            "a\nb",
+            "a\rb",
+            "a\0b",
+            "\u{7f}",
+            "\u{85}",
+            "\u{2028}",
+            "\u{10a}",
+            "\u{560a}",
+            "\t a \t",
+        ];
         for encoding in ALL {
             for value in hostile {
                 let written = text(encoding, value);

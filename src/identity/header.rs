@@ -7,7 +7,7 @@ use std::str::FromStr;
 use http::{HeaderName, HeaderValue};
 
 use super::release::{self, Release};
-use super::{Claims, ClaimValue, Encoding};
+use super::{ClaimValue, Claims, Encoding};
 use crate::http_ext::folded_name;
 
 /// What every identity header starts with (`[identity] header_prefix`); whatever a client sends under it is dropped.
@@ -135,7 +135,8 @@ impl HeaderPlan {
         let pseudonym = ClaimValue::Text(session_pseudonym.to_owned());
         let session = (self.session_name.clone(), Encoding::Percent.encode(&pseudonym));
         let mut taken = HashSet::from([folded_name(&self.session_name), folded_name(&self.assertion_name)]);
-        let released = self.release.of(claims).into_iter().map(|(claim, value)| (self.prefix.header_of(claim), claim, value));
+        let released =
+            self.release.of(claims).into_iter().map(|(claim, value)| (self.prefix.header_of(claim), claim, value));
         let extra = self.extra.iter().filter_map(|(name, claim)| {
             Some((capitalized(name.as_str()), claim.as_str(), release::lookup(claims, claim)?))
         });
