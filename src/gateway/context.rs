@@ -1,0 +1,192 @@
+//! What the listener tells the gateway about the connection a request came on, and what it asks of it.
+//!
+//! pingora hands a request to the gateway without a word about how it was read. The listener therefore runs each
+//! request inside [`scope`], where [`current`] answers; and it asks a [`RefuseHead`] for the bytes that answer a
+//! message head which no proxy should ever see.
+
+use std::fmt;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Waker;
+
+use futures_util::task::AtomicWaker;
+use tokio::sync::{Notify, watch};
+
+mod bad_head;
+
+pub use bad_head::BadHead;
+
+tokio::task_local! {
+    static CURRENT: Connection;
+}
+
+/// The connection of the request that the calling task serves; `None` outside [`scope`].
+#[must_use]
+pub fn current() -> Option<Connection> {
+    CURRENT.try_with(Clone::clone).ok()
+}
+
+/// Runs `request`, which finds `connection` through [`current`].
+pub async fn scope<F: Future>(connection: Connection, request: F) -> F::Output {
+    CURRENT.scope(connection, request).await
+}
+
+/// Who is at the other end of a connection.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Peer {
+    /// The address of a TCP client, or of the proxy nearest to us.
+    Tcp(SocketAddr),
+    /// A process on this machine, through a unix socket.
+    Unix,
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix => f.write_str("unix"),
+        }
+    }
+}
+
+/// The connection one request came on. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    /// Who sent the request.
+    pub peer: Peer,
+    /// Whether the request came over TLS.
+    pub tls: bool,
+    /// The server name that the client asked for in its TLS handshake (RFC 6066 section 3), lower case.
+    pub server_name: Option<Arc<str>>,
+    /// Ends this request, and no other one on the same connection.
+    pub kill: Arc<Kill>,
+    drain: watch::Receiver<bool>,
+}
+
+impl Connection {
+    /// What a request from `peer` finds; `drain` turns true when the gateway is about to end.
+    #[must_use]
+    pub fn new(peer: Peer, drain: watch::Receiver<bool>) -> Self {
+        Self { peer, tls: false, server_name: None, kill: Arc::default(), drain }
+    }
+
+    /// The same connection for its next request, which has its own [`Kill`].
+    #[must_use]
+    pub fn next_request(&self) -> Self {
+        Self { kill: Arc::default(), ..self.clone() }
+    }
+
+    /// Whether the gateway is about to end, so that an answer should say `Connection: close`.
+    ///
+    /// pingora looks when a request starts only; `response_filter` should look again, as a drain may begin meanwhile.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        *self.drain.borrow()
+    }
+}
+
+/// Ends one request from outside: a tunnel or an event stream whose session has ended.
+#[derive(Default)]
+pub struct Kill {
+    soft: AtomicBool,
+    reader: AtomicWaker,
+    hard: Notify,
+}
+
+impl Kill {
+    /// Fails the request's next read from its client.
+    ///
+    /// pingora then calls `fail_to_proxy`, which can still write: a close frame, the end of a body.
+    pub fn soft(&self) {
+        self.soft.store(true, Ordering::Release);
+        self.reader.wake();
+    }
+
+    /// Drops the request where it stands and closes its connection: for a client that does not read.
+    ///
+    /// `logging` is not called then.
+    pub fn hard(&self) {
+        self.hard.notify_one();
+    }
+
+    /// Whether [`Kill::soft`] was called.
+    #[must_use]
+    pub fn is_soft(&self) -> bool {
+        self.soft.load(Ordering::Acquire)
+    }
+
+    /// Whether [`Kill::soft`] was called; where it was not, `waker` is woken when it is.
+    #[must_use]
+    pub(crate) fn poll_soft(&self, waker: &Waker) -> bool {
+        // The waker goes in first: a kill between the two lines would otherwise wake nobody.
+        self.reader.register(waker);
+        self.is_soft()
+    }
+
+    /// Waits for [`Kill::hard`], also when it was called already.
+    pub(crate) async fn hard_killed(&self) {
+        self.hard.notified().await;
+    }
+}
+
+impl fmt::Debug for Kill {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Kill").field("soft", &self.is_soft()).finish_non_exhaustive()
+    }
+}
+
+/// Answers message heads that never reach pingora, so that every refusal is ours: page, reason code, log line.
+pub trait RefuseHead: Send + Sync {
+    /// A complete HTTP/1.1 response with `Connection: close` for what `peer` sent: `head`, as far as it was read.
+    fn refuse_head(&self, bad: &BadHead, peer: &Peer, head: &[u8]) -> Vec<u8>;
+
+    /// Whether no request may name the field `name` in `Connection`, beside those that never may.
+    ///
+    /// An upstream or a proxy on the way drops what is named there, so it must not name what identifies an agent.
+    fn relies_on(&self, name: &str) -> bool {
+        let _ = name;
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_request_finds_its_connection_and_nobody_else_does() {
+        let (_drain, draining) = watch::channel(false);
+        let connection = Connection::new(Peer::Unix, draining);
+        let found = scope(connection.clone(), async { current().map(|c| c.peer) }).await;
+        assert_eq!(found, Some(Peer::Unix));
+        assert!(current().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_kill_ends_one_request_of_a_connection_only() {
+        let (_drain, draining) = watch::channel(false);
+        let first = Connection::new(Peer::Unix, draining);
+        let second = first.next_request();
+        first.kill.soft();
+        assert!(first.kill.is_soft());
+        assert!(!second.kill.is_soft());
+    }
+
+    #[tokio::test]
+    async fn a_hard_kill_before_anybody_waits_is_not_lost() {
+        let kill = Kill::default();
+        kill.hard();
+        kill.hard_killed().await;
+    }
+
+    #[tokio::test]
+    async fn a_connection_sees_the_drain_begin() {
+        let (drain, draining) = watch::channel(false);
+        let connection = Connection::new(Peer::Unix, draining);
+        assert!(!connection.is_draining());
+        drain.send_replace(true);
+        assert!(connection.next_request().is_draining());
+    }
+}
