@@ -1,1 +1,9 @@
-//! demo
+//! The demonstration: an AgentConnect of our own and a small legacy application, both on loopback, and a walk through
+//! one login between them.
+//!
+//! Nothing here takes part in protecting a real application. [`provider`] is also the honest provider of the tests.
+
+pub mod agents;
+pub mod browser;
+pub mod provider;
+pub mod site;
