@@ -231,3 +231,160 @@ impl<K> Keys<K> {
 fn takes_effect_in(name: &KeyFileName, now: Timestamp) -> Duration {
     name.created().plus(TAKES_EFFECT_AFTER).since(now)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
+    use std::path::PathBuf;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
+    const PURPOSE: Purpose = Purpose::new("test");
+
+    fn later(seconds: u64) -> Timestamp {
+        NOW.plus(Duration::from_secs(seconds))
+    }
+
+    fn files(dir: &Path) -> Vec<PathBuf> {
+        fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect()
+    }
+
+    fn set_mode(path: &Path, mode: u32) {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    #[test]
+    fn a_first_start_makes_one_key_of_each_kind_for_the_owner_only() {
+        let parent = tempfile::tempdir().unwrap();
+        let dir = parent.path().join("keys");
+        let ring = KeyRing::open_or_create(&dir, NOW).unwrap();
+        assert_eq!(fs::metadata(&dir).unwrap().permissions().mode() & 0o777, 0o700);
+        assert_eq!(files(&dir).len(), 3);
+        for path in files(&dir) {
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+            assert!(path.to_str().unwrap().contains("-20270115T080000Z-"), "{}", path.display());
+        }
+        let again = KeyRing::open_or_create(&dir, later(100)).unwrap();
+        assert_eq!((files(&dir).len(), again.fingerprint()), (3, ring.fingerprint()));
+    }
+
+    #[test]
+    fn what_a_ring_seals_its_copy_on_another_machine_opens() {
+        let dir = tempfile::tempdir().unwrap();
+        let here = KeyRing::open_or_create(dir.path(), NOW).unwrap();
+        let there = KeyRing::load(dir.path()).unwrap();
+        let sealed = here.seal(PURPOSE, "a.fr", b"message", NOW);
+        assert_eq!(there.open(PURPOSE, "a.fr", &sealed).as_deref(), Ok(&b"message"[..]));
+        assert_eq!(there.open(PURPOSE, "b.fr", &sealed), Err(OpenError::Tampered));
+        assert_eq!(KeyRing::ephemeral(NOW).open(PURPOSE, "a.fr", &sealed), Err(OpenError::UnknownKey));
+        assert_eq!(there.jwks(), here.jwks());
+    }
+
+    #[test]
+    fn a_new_key_opens_at_once_and_takes_effect_after_30_seconds() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = KeyRing::open_or_create(dir.path(), NOW).unwrap();
+        let rotated = later(1_000);
+        for kind in KeyKind::ALL {
+            file::create_key(dir.path(), kind, rotated).unwrap();
+        }
+        let second = KeyRing::load(dir.path()).unwrap();
+        let opens = |now| first.open(PURPOSE, "", &second.seal(PURPOSE, "", b"", now)).is_ok();
+        assert!(opens(rotated) && opens(later(1_029)), "the older key still seals");
+        assert!(!opens(later(1_030)), "the newer key seals");
+        let kid = |ring: &KeyRing, now| ring.assertion_key(now).kid().to_owned();
+        assert_eq!(kid(&second, later(1_029)), kid(&first, NOW));
+        assert_ne!(kid(&second, later(1_030)), kid(&first, NOW));
+        assert!(second.open(PURPOSE, "", &first.seal(PURPOSE, "", b"", NOW)).is_ok());
+    }
+
+    #[test]
+    fn while_every_key_is_new_all_gateways_use_the_oldest() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = KeyRing::open_or_create(dir.path(), NOW).unwrap();
+        file::create_key(dir.path(), KeyKind::Sealing, later(5)).unwrap();
+        let second = KeyRing::load(dir.path()).unwrap();
+        assert!(first.open(PURPOSE, "", &second.seal(PURPOSE, "", b"", later(5))).is_ok());
+        let states: Vec<_> = second.entries(later(6)).iter().map(|entry| entry.state).collect();
+        assert_eq!(states[..2], [KeyState::InForce, KeyState::Waiting(Duration::from_secs(29))]);
+        assert_eq!(second.entries(later(60))[0].state, KeyState::Replaced);
+    }
+
+    #[test]
+    fn replaced_keys_stay_published_and_hmac_keys_are_not_here() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = KeyRing::open_or_create(dir.path(), NOW).unwrap();
+        file::create_key(dir.path(), KeyKind::P256, later(100)).unwrap();
+        let second = KeyRing::load(dir.path()).unwrap();
+        assert!(second.jwks().contains(first.assertion_key(NOW).kid()));
+        assert!(second.jwks().contains(second.assertion_key(later(200)).kid()));
+        assert!(!second.jwks().contains("\"d\""), "a private key is published");
+        assert!(second.request_key(KeyType::HmacSha256, NOW).is_none());
+    }
+
+    #[test]
+    fn files_that_are_no_keys_are_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let ring = KeyRing::open_or_create(dir.path(), NOW).unwrap();
+        for name in ["README", ".new-abc", "sealing-20270115T080000Z-00000000.pem", "rsa-20270115T080000Z-00000000.pem"]
+        {
+            fs::write(dir.path().join(name), "x").unwrap();
+        }
+        assert_eq!(KeyRing::load(dir.path()).unwrap().fingerprint(), ring.fingerprint());
+    }
+
+    #[test]
+    fn a_key_that_others_may_read_is_an_error_that_names_it() {
+        let dir = tempfile::tempdir().unwrap();
+        KeyRing::open_or_create(dir.path(), NOW).unwrap();
+        for path in files(dir.path()) {
+            for mode in [0o640, 0o604, 0o700] {
+                set_mode(&path, mode);
+                let error = KeyRing::load(dir.path()).unwrap_err().to_string();
+                assert!(error.contains(path.to_str().unwrap()) && error.contains("0600"), "{error}");
+            }
+            set_mode(&path, 0o400);
+        }
+        assert!(KeyRing::load(dir.path()).is_ok());
+        set_mode(dir.path(), 0o770);
+        assert!(matches!(KeyRing::load(dir.path()), Err(KeyRingError::WideOpen { .. })));
+    }
+
+    #[test]
+    fn a_key_that_was_cut_short_or_exchanged_is_an_error_that_names_it() {
+        let dir = tempfile::tempdir().unwrap();
+        KeyRing::open_or_create(dir.path(), NOW).unwrap();
+        let other = KeyRing::open_or_create(&dir.path().join("other"), NOW).unwrap();
+        let other = other.assertion_key(NOW).to_pem().unwrap();
+        for path in files(dir.path()).into_iter().filter(|path| path.is_file()) {
+            let content = fs::read_to_string(&path).unwrap();
+            for wrong in ["", &content[..content.len() / 2], other.expose()] {
+                fs::write(&path, wrong).unwrap();
+                let error = KeyRing::load(dir.path()).unwrap_err();
+                assert!(matches!(&error, KeyRingError::Unusable { path: named } if *named == path), "{error}");
+            }
+            fs::write(&path, content).unwrap();
+        }
+    }
+
+    #[test]
+    fn an_empty_folder_that_cannot_be_written_is_a_clear_error() {
+        let error = KeyRing::open_or_create(Path::new("/proc/self"), NOW).unwrap_err();
+        assert!(matches!(error, KeyRingError::Unwritable { .. }), "{error}");
+        let dir = tempfile::tempdir().unwrap();
+        assert!(matches!(KeyRing::load(dir.path()), Err(KeyRingError::Missing { .. })));
+        assert!(matches!(KeyRing::load(&dir.path().join("absent")), Err(KeyRingError::Io { .. })));
+    }
+
+    #[test]
+    fn a_new_key_belongs_to_the_owner_of_the_folder() {
+        let dir = tempfile::tempdir().unwrap();
+        // Succeeds for root alone; for anybody else the folder is their own.
+        let _ = chown(dir.path(), Some(4242), Some(4242));
+        let owner = |path: &Path| fs::metadata(path).map(|metadata| metadata.uid()).unwrap();
+        KeyRing::open_or_create(dir.path(), NOW).unwrap();
+        assert!(files(dir.path()).iter().all(|path| owner(path) == owner(dir.path())));
+    }
+}
