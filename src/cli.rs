@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+pub mod keys;
+
 /// Runs the subcommand that the command line names.
 #[must_use]
 pub fn main() -> ExitCode {

@@ -100,6 +100,12 @@ impl KeyFileName {
         self.created
     }
 
+    /// The same in the extended format of ISO 8601: `2026-08-23T14:05:09Z`.
+    #[must_use]
+    pub fn created_utc(&self) -> String {
+        utc::format_extended(self.created)
+    }
+
     /// The first 8 characters of the key's identifier: the thumbprint of a signing key, a hash of a sealing key.
     #[must_use]
     pub fn id(&self) -> &str {

@@ -9,10 +9,15 @@ const MONTHS: [u64; 12] = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
 
 /// `20260823T140509Z`
 pub(super) fn format(instant: Timestamp) -> String {
+    format_extended(instant).replace(['-', ':'], "")
+}
+
+/// `2026-08-23T14:05:09Z`
+pub(super) fn format_extended(instant: Timestamp) -> String {
     let (days, seconds) = (instant.as_secs() / SECONDS_PER_DAY, instant.as_secs() % SECONDS_PER_DAY);
     let (year, month, day) = date(days);
     let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    format!("{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}Z")
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
 /// The instant that [`format`] writes so; nothing else is accepted.
