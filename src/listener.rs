@@ -10,14 +10,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use pingora::proxy::{HttpProxy, ProxyHttp};
-use pingora::server::ShutdownWatch;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::gateway::context::RefuseHead;
 
+mod accept;
+mod body;
+mod connection;
+mod guarded_stream;
+mod head;
 mod inherited;
 mod socket;
 pub mod tls;
 
+pub use accept::serve;
 pub use socket::{Address, AddressError, BindError, Binding, Bound, bind};
 
 /// Deadlines and caps that hold before a request is a request.
@@ -39,6 +45,18 @@ pub struct Limits {
     pub max_headers: usize,
     /// Bytes of a request line; at most 64 KiB less one, the longest target there can be.
     pub max_request_line: usize,
+}
+
+impl Limits {
+    /// Caps that no request can pass without pingora refusing it in its own name.
+    fn within_pingoras(self) -> Self {
+        Self {
+            max_head: self.max_head.min(1024 * 1024 - 1),
+            max_headers: self.max_headers.min(256),
+            max_request_line: self.max_request_line.min(64 * 1024 - 2),
+            ..self
+        }
+    }
 }
 
 impl Default for Limits {
@@ -97,13 +115,25 @@ pub struct Front<P: ProxyHttp> {
     refuse: Arc<dyn RefuseHead>,
     limits: Limits,
     counters: Arc<Counters>,
+    /// One for each connection that may be open.
+    places: Arc<Semaphore>,
+    /// Asks the connection that has been idle longest to make room.
+    crowded: Notify,
 }
 
 impl<P: ProxyHttp> Front<P> {
     /// The front of `proxy`; `refuse` answers what is not passed on to it.
     #[must_use]
     pub fn new(proxy: Arc<HttpProxy<P>>, refuse: Arc<dyn RefuseHead>, limits: Limits) -> Self {
-        Self { proxy, refuse, limits, counters: Arc::default() }
+        let places = Arc::new(Semaphore::new(limits.max_connections.min(Semaphore::MAX_PERMITS)));
+        Self {
+            proxy,
+            refuse,
+            limits: limits.within_pingoras(),
+            counters: Arc::default(),
+            places,
+            crowded: Notify::new(),
+        }
     }
 
     /// What was counted so far.
@@ -111,16 +141,4 @@ impl<P: ProxyHttp> Front<P> {
     pub fn counters(&self) -> &Arc<Counters> {
         &self.counters
     }
-}
-
-/// Serves what `bound` accepts.
-///
-/// Ends some time after `shutdown` turns true: it then accepts nothing more, closes idle connections, and waits for the
-/// requests that run. How long to wait is the caller's to say: dropping the future closes whatever is left.
-pub async fn serve<P>(bound: Bound, front: Arc<Front<P>>, shutdown: ShutdownWatch)
-where
-    P: ProxyHttp + Send + Sync + 'static,
-    P::CTX: Send + Sync,
-{
-    let _ = (bound, front, shutdown);
 }

@@ -63,7 +63,7 @@ fn adopt_tcp(listener: std::net::TcpListener) -> io::Result<Socket> {
 /// The file of the socket is systemd's: it outlives us.
 fn adopt_unix(listener: std::os::unix::net::UnixListener) -> io::Result<Socket> {
     listener.set_nonblocking(true)?;
-    Ok(Socket::Unix(UnixListener::from_std(listener)?, None))
+    Ok(Socket::Unix { listener: UnixListener::from_std(listener)?, _file: None })
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::fmt;
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -137,7 +138,7 @@ impl Bound {
     pub fn local_addr(&self) -> Option<SocketAddr> {
         match &self.socket {
             Socket::Tcp(listener) => listener.local_addr().ok(),
-            Socket::Unix(..) => None,
+            Socket::Unix { .. } => None,
         }
     }
 
@@ -148,16 +149,20 @@ impl Bound {
     pub fn into_tcp(self) -> io::Result<Option<std::net::TcpListener>> {
         match self.socket {
             Socket::Tcp(listener) => listener.into_std().map(Some),
-            Socket::Unix(..) => Ok(None),
+            Socket::Unix { .. } => Ok(None),
         }
     }
 }
 
-/// A listening socket; a unix one knows the file to remove at its end.
+/// A listening socket.
 #[derive(Debug)]
 pub(super) enum Socket {
     Tcp(TcpListener),
-    Unix(UnixListener, Option<SocketFile>),
+    /// The file goes away with its socket; one that systemd made is not ours.
+    Unix {
+        listener: UnixListener,
+        _file: Option<SocketFile>,
+    },
 }
 
 impl Socket {
@@ -170,7 +175,7 @@ impl Socket {
                 let _ = tcp.set_nodelay(true);
                 Ok((with_digest(Stream::from(tcp), Some(address)), Peer::Tcp(address)))
             }
-            Self::Unix(listener, _) => {
+            Self::Unix { listener, .. } => {
                 let (unix, _) = listener.accept().await?;
                 Ok((with_digest(Stream::from(unix), None), Peer::Unix))
             }
@@ -180,7 +185,6 @@ impl Socket {
 
 /// pingora asks the digest for the peer's address, and would otherwise ask the kernel each time.
 fn with_digest(mut stream: Stream, peer: Option<SocketAddr>) -> Stream {
-    use std::os::fd::AsRawFd as _;
     let digest = SocketDigest::from_raw_fd(stream.as_raw_fd());
     let _ = digest.peer_addr.set(peer.map(Into::into));
     stream.set_socket_digest(digest);
@@ -240,7 +244,7 @@ fn bind_unix(path: &Path, mode: u32) -> io::Result<Socket> {
     socket.bind(path)?;
     let file = SocketFile::at(path)?;
     fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
-    Ok(Socket::Unix(socket.listen(BACKLOG)?, Some(file)))
+    Ok(Socket::Unix { listener: socket.listen(BACKLOG)?, _file: Some(file) })
 }
 
 /// Removes the socket that a gateway which was killed left behind; never one that somebody listens on.
@@ -284,5 +288,78 @@ impl Drop for SocketFile {
         if self.is_still_ours() {
             let _ = fs::remove_file(&self.path);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn binding(address: Address) -> [Binding; 1] {
+        [Binding { address, tls: None, mode: None }]
+    }
+
+    #[test]
+    fn addresses_are_read_as_the_configuration_writes_them() {
+        for text in ["127.0.0.1:8080", "[::1]:0", "unix:/run/portillon.sock", "fd:https"] {
+            assert_eq!(text.parse::<Address>().unwrap().to_string(), text);
+        }
+        for (text, error) in [
+            ("localhost:80", AddressError::Form),
+            ("127.0.0.1", AddressError::Form),
+            ("", AddressError::Form),
+            ("unix:run/a", AddressError::UnixPath),
+            ("unix:", AddressError::UnixPath),
+            ("fd:", AddressError::FdName),
+        ] {
+            assert_eq!(text.parse::<Address>(), Err(error), "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_address_in_use_is_named() {
+        let first = bind(&binding(Address::Tcp(([127, 0, 0, 1], 0).into()))).unwrap();
+        let address = first[0].local_addr().unwrap();
+        let error = bind(&binding(Address::Tcp(address))).unwrap_err();
+        assert!(matches!(error, BindError::InUse { .. }));
+        assert!(error.to_string().contains(&address.to_string()), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_unix_socket_has_its_mode_and_goes_away_at_the_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s");
+        let bindings = [Binding { address: Address::Unix(path.clone()), tls: None, mode: Some(0o600) }];
+        let bound = bind(&bindings).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(matches!(bind(&bindings), Err(BindError::InUse { .. })));
+        drop(bound);
+        assert!(!path.exists());
+    }
+
+    #[tokio::test]
+    async fn what_a_killed_gateway_left_is_replaced_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s");
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        let bound = bind(&binding(Address::Unix(path.clone()))).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, UNIX_MODE);
+        // A gateway that took over has put its own socket there; the old one must not remove it.
+        fs::remove_file(&path).unwrap();
+        let successor = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        drop(bound);
+        assert!(path.exists());
+        drop(successor);
+
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, "precious").unwrap();
+        assert!(matches!(bind(&binding(Address::Unix(path.clone()))), Err(BindError::NotASocket { .. })));
+        assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
+    }
+
+    #[tokio::test]
+    async fn a_socket_that_nobody_passed_is_an_error_that_says_so() {
+        let error = bind(&binding(Address::Fd("https".to_owned()))).unwrap_err();
+        assert!(error.to_string().starts_with("cannot listen on fd:https: no such socket"), "{error}");
     }
 }

@@ -90,14 +90,18 @@ impl Certificates {
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Arc::new(config))
     }
+
+    fn choose(&self, server_name: Option<&str>) -> Option<Arc<CertifiedKey>> {
+        let keys = self.keys.load();
+        let name = server_name.and_then(|name| ServerName::try_from(name).ok());
+        let named = name.and_then(|name| keys.iter().find(|key| is_for(key, &name)));
+        named.or_else(|| keys.first()).cloned()
+    }
 }
 
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, client_hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let keys = self.keys.load();
-        let name = client_hello.server_name().and_then(|name| ServerName::try_from(name).ok());
-        let named = name.and_then(|name| keys.iter().find(|key| is_for(key, &name)));
-        named.or_else(|| keys.first()).cloned()
+        self.choose(client_hello.server_name())
     }
 }
 
@@ -135,4 +139,93 @@ fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
 
 fn unreadable(path: &Path, source: pem::Error) -> TlsError {
     TlsError::File { path: path.to_owned(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use rcgen::{CertificateParams, KeyPair};
+    use tempfile::TempDir;
+
+    use super::*;
+
+    fn install_provider() {
+        // Another test of this process may have been faster.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    }
+
+    /// Writes a certificate for `names` and its key.
+    fn write(folder: &TempDir, file: &str, names: &[&str]) -> CertificateFiles {
+        let key = KeyPair::generate().unwrap();
+        let names: Vec<String> = names.iter().copied().map(str::to_owned).collect();
+        let certificate = CertificateParams::new(names).unwrap().self_signed(&key).unwrap();
+        let files = CertificateFiles {
+            cert: folder.path().join(format!("{file}.pem")),
+            key: folder.path().join(format!("{file}.key")),
+        };
+        fs::write(&files.cert, certificate.pem()).unwrap();
+        fs::write(&files.key, key.serialize_pem()).unwrap();
+        files
+    }
+
+    fn chosen(certificates: &Certificates, name: Option<&str>) -> Vec<u8> {
+        certificates.choose(name).unwrap().cert[0].to_vec()
+    }
+
+    fn der(files: &CertificateFiles) -> Vec<u8> {
+        CertificateDer::from_pem_file(&files.cert).unwrap().to_vec()
+    }
+
+    #[test]
+    fn the_certificate_goes_by_the_server_name() {
+        install_provider();
+        let folder = tempfile::tempdir().unwrap();
+        let first = write(&folder, "first", &["paie.example"]);
+        let second = write(&folder, "second", &["rh.example", "*.rh.example"]);
+        let certificates = Certificates::load(&[first.clone(), second.clone()]).unwrap();
+        for (name, files) in [
+            (Some("paie.example"), &first),
+            (Some("RH.example"), &second),
+            (Some("a.rh.example"), &second),
+            (Some("unknown.example"), &first),
+            (Some("not a name"), &first),
+            (None, &first),
+        ] {
+            assert_eq!(chosen(&certificates, name), der(files), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn certificates_are_replaced_or_stay() {
+        install_provider();
+        let folder = tempfile::tempdir().unwrap();
+        let old = write(&folder, "old", &["paie.example"]);
+        let new = write(&folder, "new", &["paie.example"]);
+        let certificates = Certificates::load(std::slice::from_ref(&old)).unwrap();
+        let mismatched = CertificateFiles { cert: new.cert.clone(), key: old.key.clone() };
+        assert!(certificates.reload(&[mismatched]).is_err());
+        assert_eq!(chosen(&certificates, None), der(&old));
+        certificates.reload(std::slice::from_ref(&new)).unwrap();
+        assert_eq!(chosen(&certificates, None), der(&new));
+        assert_eq!(certificates.server_config().unwrap().alpn_protocols, [b"http/1.1"]);
+    }
+
+    #[test]
+    fn an_error_names_its_file() {
+        install_provider();
+        let folder = tempfile::tempdir().unwrap();
+        let good = write(&folder, "good", &["a"]);
+        let missing = folder.path().join("missing.pem");
+        let files = CertificateFiles { cert: missing.clone(), ..good.clone() };
+        let error = Certificates::load(&[files]).unwrap_err().to_string();
+        assert!(error.contains("missing.pem"), "{error}");
+
+        let swapped = CertificateFiles { cert: good.key.clone(), key: good.key.clone() };
+        assert!(matches!(Certificates::load(&[swapped]), Err(TlsError::NoCertificate { .. })));
+        let keyless = CertificateFiles { cert: good.cert.clone(), key: good.cert.clone() };
+        let error = Certificates::load(&[keyless]).unwrap_err();
+        assert!(matches!(error, TlsError::File { .. }), "{error}");
+        assert!(matches!(Certificates::load(&[]), Err(TlsError::NoCertificates)));
+    }
 }
