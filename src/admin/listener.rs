@@ -1,0 +1,159 @@
+//! Serves the admin endpoints over HTTP/1.1 (RFC 9112), each connection under a deadline, a bounded number at a time.
+
+use std::convert::Infallible;
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
+
+use super::AdminState;
+use super::answer::answer;
+
+/// From the start of a connection, or the answer before, to the end of the next request's head.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A connection lives no longer than this: a client that reads nothing must not keep its place.
+const CONNECTION_LIFETIME: Duration = Duration::from_secs(300);
+
+/// What drains is given this long to finish its answer.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// One does not run out of places by scraping; more than these wait.
+const MAX_CONNECTIONS: usize = 64;
+
+/// Bytes of a request's head (hyper's smallest).
+const MAX_HEAD: usize = 8 * 1024;
+
+/// After an accept that failed, for instance without a file descriptor left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// A socket that the admin endpoints are served on, already bound.
+#[derive(Debug)]
+pub enum AdminListener {
+    /// TCP.
+    Tcp(std::net::TcpListener),
+    /// A Unix socket.
+    Unix(std::os::unix::net::UnixListener),
+}
+
+/// Serves the admin endpoints until `drain` turns true (or its sender goes away), then lets begun answers end.
+///
+/// # Errors
+///
+/// The socket cannot be handed to the runtime.
+pub async fn serve(
+    listener: AdminListener,
+    state: Arc<dyn AdminState>,
+    drain: watch::Receiver<bool>,
+) -> io::Result<()> {
+    let mut server = Server { state, drain, places: Arc::new(Semaphore::new(MAX_CONNECTIONS)), tasks: JoinSet::new() };
+    match listener {
+        AdminListener::Tcp(socket) => {
+            socket.set_nonblocking(true)?;
+            let socket = TcpListener::from_std(socket)?;
+            server.run(async || socket.accept().await.map(|(stream, _)| stream)).await;
+        }
+        AdminListener::Unix(socket) => {
+            socket.set_nonblocking(true)?;
+            let socket = UnixListener::from_std(socket)?;
+            server.run(async || socket.accept().await.map(|(stream, _)| stream)).await;
+        }
+    }
+    Ok(())
+}
+
+struct Server {
+    state: Arc<dyn AdminState>,
+    drain: watch::Receiver<bool>,
+    places: Arc<Semaphore>,
+    tasks: JoinSet<()>,
+}
+
+impl Server {
+    async fn run<S>(&mut self, accept: impl AsyncFn() -> io::Result<S>)
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        while let Some(place) = self.place().await {
+            let accepted = tokio::select! {
+                accepted = accept() => accepted,
+                () = draining(self.drain.clone()) => break,
+            };
+            match accepted {
+                Ok(stream) => self.spawn(stream, place),
+                Err(error) => {
+                    tracing::warn!(%error, "admin_accept_failed");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+        // Connections hear of the drain themselves; those that do not end by then are dropped with the set.
+        let _ = tokio::time::timeout(DRAIN_TIMEOUT, async { while self.tasks.join_next().await.is_some() {} }).await;
+    }
+
+    /// A place for one more connection; none once we drain.
+    async fn place(&mut self) -> Option<OwnedSemaphorePermit> {
+        while self.tasks.try_join_next().is_some() {}
+        tokio::select! {
+            place = Arc::clone(&self.places).acquire_owned() => place.ok(),
+            () = draining(self.drain.clone()) => None,
+        }
+    }
+
+    fn spawn<S>(&mut self, stream: S, place: OwnedSemaphorePermit)
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let (state, drain) = (Arc::clone(&self.state), self.drain.clone());
+        self.tasks.spawn(async move {
+            let _place = place;
+            let _ = tokio::time::timeout(CONNECTION_LIFETIME, serve_connection(stream, state, drain)).await;
+        });
+    }
+}
+
+async fn serve_connection<S>(stream: S, state: Arc<dyn AdminState>, drain: watch::Receiver<bool>)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let service = service_fn(move |request: Request<Incoming>| {
+        let response = answer(&*state, request.method(), request.uri().path());
+        async move { Ok::<_, Infallible>(response) }
+    });
+    let mut connection = pin!(
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_TIMEOUT)
+            .max_buf_size(MAX_HEAD)
+            .serve_connection(TokioIo::new(stream), service)
+    );
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = draining(drain) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "admin_connection_failed");
+    }
+}
+
+/// Waits until we drain.
+async fn draining(mut drain: watch::Receiver<bool>) {
+    // A sender that is gone can no longer say so: it counts as said.
+    let _ = drain.wait_for(|draining| *draining).await;
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,113 @@
+//! The header fields of our own answers: nothing is kept, framed, sniffed, run or leaked (CSP Level 3, Fetch,
+//! RFC 9110, RFC 9111). The fields of applications are not ours to set.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue,
+    REFERRER_POLICY, RETRY_AFTER, VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+};
+
+use super::{Language, Message};
+use crate::crypto::sha256;
+
+/// Header fields in the order they go out.
+pub(super) type Headers = Vec<(HeaderName, HeaderValue)>;
+
+const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
+const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
+
+/// What every answer of ours carries, whatever its form.
+const COMMON: [(HeaderName, HeaderValue); 7] = [
+    (CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    (X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
+    (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
+    (
+        HeaderName::from_static("permissions-policy"),
+        HeaderValue::from_static("camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
+    ),
+    (VARY, HeaderValue::from_static("Accept-Language")),
+];
+
+/// The fields of an answer without a body.
+pub(super) fn bare(message: &Message<'_>) -> Headers {
+    let mut headers = common(message);
+    headers.push((CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'")));
+    headers
+}
+
+/// The fields of problem details.
+pub(super) fn problem(message: &Message<'_>, language: Language) -> Headers {
+    let mut headers = bare(message);
+    headers.extend([(CONTENT_TYPE, PROBLEM), (CONTENT_LANGUAGE, HeaderValue::from_static(language.tag()))]);
+    headers
+}
+
+/// The fields of a page under `policy`.
+pub(super) fn html(message: &Message<'_>, language: Language, policy: HeaderValue) -> Headers {
+    let mut headers = common(message);
+    headers.extend([
+        (CONTENT_SECURITY_POLICY, policy),
+        (CONTENT_TYPE, HTML),
+        (CONTENT_LANGUAGE, HeaderValue::from_static(language.tag())),
+    ]);
+    headers
+}
+
+fn common(message: &Message<'_>) -> Headers {
+    let mut headers = COMMON.to_vec();
+    match message {
+        Message::MethodNotAllowed { allow } => headers.push((ALLOW, HeaderValue::from_static(allow))),
+        Message::ProviderUnavailable { .. } => headers.push((RETRY_AFTER, HeaderValue::from_static("30"))),
+        // RFC 9110 section 15.5.2 wants a challenge; browsers pass over a scheme that they do not know.
+        Message::SessionEnded { .. } | Message::Unauthenticated { .. } => {
+            headers.push((WWW_AUTHENTICATE, HeaderValue::from_static("Cookie realm=\"portillon\"")));
+        }
+        _ => {}
+    }
+    headers
+}
+
+/// The Content-Security-Policy of pages whose one `<style>` is exactly `style`.
+#[derive(Clone, Debug)]
+pub(super) struct PagePolicy {
+    style_hash: String,
+    without_logout: HeaderValue,
+}
+
+impl PagePolicy {
+    /// The policy for `style`.
+    pub(super) fn new(style: &str) -> Self {
+        let style_hash = STANDARD.encode(sha256(style.as_bytes()));
+        let without_logout = policy(&style_hash, "'self'").expect("base64 and keywords are visible ASCII");
+        Self { style_hash, without_logout }
+    }
+
+    /// The policy of the page that tells `message`.
+    ///
+    /// Browsers hold every redirect that follows a form to `form-action`. Logging out leads to the provider, and from
+    /// there to the agent's own identity provider, whose origin nobody can know here: any https origin, then.
+    pub(super) fn of(&self, message: &Message<'_>) -> HeaderValue {
+        let Message::Me(me) = message else { return self.without_logout.clone() };
+        let Some(origin) = me.provider_origin.filter(|origin| is_origin(origin)) else {
+            return self.without_logout.clone();
+        };
+        let targets = format!("'self' https: {origin}");
+        policy(&self.style_hash, &targets).unwrap_or_else(|| self.without_logout.clone())
+    }
+}
+
+/// Whether `text` may stand in a policy as one source.
+fn is_origin(text: &str) -> bool {
+    text.starts_with("http") && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b';' && byte != b',')
+}
+
+fn policy(style_hash: &str, form_action: &str) -> Option<HeaderValue> {
+    let policy = format!(
+        "default-src 'none'; style-src 'sha256-{style_hash}'; form-action {form_action}; base-uri 'none'; \
+         frame-ancestors 'none'"
+    );
+    HeaderValue::try_from(policy).ok()
+}

@@ -1,0 +1,312 @@
+//! What a page says: one variant for each thing that can be told to whoever sent a request. A message knows its
+//! status (RFC 9110 section 15) and its stable reason code; its words are in `wording`.
+
+use std::time::Duration;
+
+use http::StatusCode;
+
+use super::login_failure::{LoginFailure, ProviderError};
+
+/// What to tell whoever sent a request.
+#[derive(Clone, Debug)]
+pub enum Message<'a> {
+    /// 400: a decision depends on a path that can be read in two ways.
+    AmbiguousPath,
+    /// A request that could not be read: framing, size, bytes.
+    BadRequest {
+        /// The stable reason code.
+        code: &'static str,
+        /// The status: 400, 408, 414, 431 …
+        status: StatusCode,
+    },
+    /// 403: the provider did not give a claim that a login needs.
+    ClaimProblem {
+        /// The claim's name.
+        claim: &'a str,
+        /// It was there, but not in the form that it must have.
+        malformed: bool,
+    },
+    /// 500: our own fault.
+    Internal,
+    /// 400: a callback whose login is unknown: too late, already used, or begun elsewhere.
+    LoginExpired {
+        /// Where to log in again.
+        retry_url: &'a str,
+    },
+    /// A login that did not succeed.
+    LoginFailed {
+        /// Why.
+        cause: LoginFailure,
+        /// The provider's own code, where it sent one.
+        error: Option<ProviderError>,
+        /// Where to log in again.
+        retry_url: &'a str,
+    },
+    /// Three logins in a row that did not arrive.
+    LoginLoop {
+        /// Why.
+        cause: LoopCause,
+        /// Where to log in again once the cause is gone.
+        retry_url: &'a str,
+    },
+    /// 200: who the agent is, what the application receives, how long the session lasts.
+    Me(MeView<'a>),
+    /// 405: one of our own endpoints does not know the method.
+    MethodNotAllowed {
+        /// The methods it knows, as an `Allow` field.
+        allow: &'static str,
+    },
+    /// 404: the host is known, the path belongs to no route.
+    NoRoute,
+    /// 413: the body is larger than the application accepts.
+    PayloadTooLarge,
+    /// 503: no login is possible for now.
+    ProviderUnavailable {
+        /// Where to log in again.
+        retry_url: &'a str,
+    },
+    /// 403: the rules of the route do not admit the agent.
+    Refused {
+        /// Who they are logged in as.
+        agent: AgentView<'a>,
+        /// The application's name.
+        application: &'a str,
+        /// The reasons that the rules give.
+        reasons: &'a [String],
+    },
+    /// 401: a form was sent without a session.
+    SessionEnded {
+        /// Where to log in.
+        login_url: &'a str,
+    },
+    /// 200: the session is over.
+    SignedOut {
+        /// The application, which logs in again.
+        application_url: &'a str,
+    },
+    /// 401: what a script asked for needs a session.
+    Unauthenticated {
+        /// Where to log in.
+        login_url: &'a str,
+    },
+    /// 421: no route has this authority.
+    UnknownSite {
+        /// The authority that was received.
+        host: &'a str,
+    },
+    /// 504: the application did not answer in time.
+    UpstreamTimeout {
+        /// The application's name.
+        application: &'a str,
+    },
+    /// 502: the application cannot be reached.
+    UpstreamUnavailable {
+        /// The application's name.
+        application: &'a str,
+    },
+}
+
+/// Why logins go round in circles.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum LoopCause {
+    /// The session is over as soon as it begins.
+    Clock,
+    /// The browser does not send back the cookie that it was given.
+    Cookie,
+    /// The login returns to another host than it began on.
+    Host,
+    /// The cookie comes back but does not open.
+    Key,
+}
+
+impl LoopCause {
+    /// Every cause.
+    pub const ALL: [Self; 4] = [Self::Clock, Self::Cookie, Self::Host, Self::Key];
+}
+
+/// An agent, as a page shows them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AgentView<'a> {
+    /// Given and usual name.
+    pub name: &'a str,
+    /// E-mail address.
+    pub email: Option<&'a str>,
+    /// `organization_label`.
+    pub organization: Option<&'a str>,
+    /// `siret`.
+    pub siret: Option<&'a str>,
+    /// `idp_id`: the identity provider that vouched for them.
+    pub idp_id: Option<&'a str>,
+}
+
+/// One claim that an application receives.
+#[derive(Clone, Copy, Debug)]
+pub struct ReceivedClaim<'a> {
+    /// The claim's name (`usual_name`).
+    pub claim: &'a str,
+    /// The header it goes out in (`X-Agent-Usual-Name`).
+    pub header: &'a str,
+    /// Its value, as a person reads it.
+    pub value: &'a str,
+}
+
+/// What `/.portillon/me` shows.
+#[derive(Clone, Debug)]
+pub struct MeView<'a> {
+    /// Who the agent is.
+    pub agent: AgentView<'a>,
+    /// The application's name.
+    pub application: &'a str,
+    /// The application's address.
+    pub application_url: &'a str,
+    /// Exactly what this application receives.
+    pub claims: &'a [ReceivedClaim<'a>],
+    /// Time since the login.
+    pub session_age: Duration,
+    /// Time left without a request.
+    pub idle_left: Duration,
+    /// Time left whatever happens.
+    pub absolute_left: Duration,
+    /// Where the logout form goes.
+    pub logout_url: &'a str,
+    /// The token that the logout form carries, in a field called `token`.
+    pub logout_token: &'a str,
+    /// The origin of the `end_session_endpoint`, where logging out goes there.
+    pub provider_origin: Option<&'a str>,
+}
+
+impl Message<'_> {
+    /// The status of the answer.
+    #[must_use]
+    pub const fn status(&self) -> StatusCode {
+        match self {
+            Self::AmbiguousPath | Self::LoginExpired { .. } => StatusCode::BAD_REQUEST,
+            Self::BadRequest { status, .. } => *status,
+            Self::ClaimProblem { .. } | Self::Refused { .. } => StatusCode::FORBIDDEN,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::LoginFailed { cause, .. } => cause.status(),
+            Self::LoginLoop { cause: LoopCause::Clock | LoopCause::Key, .. } => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::LoginLoop { cause: LoopCause::Cookie | LoopCause::Host, .. } => StatusCode::FORBIDDEN,
+            Self::Me(_) | Self::SignedOut { .. } => StatusCode::OK,
+            Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
+            Self::NoRoute => StatusCode::NOT_FOUND,
+            Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::ProviderUnavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::SessionEnded { .. } | Self::Unauthenticated { .. } => StatusCode::UNAUTHORIZED,
+            Self::UnknownSite { .. } => StatusCode::MISDIRECTED_REQUEST,
+            Self::UpstreamTimeout { .. } => StatusCode::GATEWAY_TIMEOUT,
+            Self::UpstreamUnavailable { .. } => StatusCode::BAD_GATEWAY,
+        }
+    }
+
+    /// The stable code of this message in logs, metrics and problem details.
+    #[must_use]
+    pub const fn reason_code(&self) -> &'static str {
+        match self {
+            Self::AmbiguousPath => "ambiguous_path",
+            Self::BadRequest { code, .. } => code,
+            Self::ClaimProblem { malformed: false, .. } => "claim_missing",
+            Self::ClaimProblem { malformed: true, .. } => "claim_malformed",
+            Self::Internal => "internal",
+            Self::LoginExpired { .. } => "login_expired",
+            Self::LoginFailed { cause, .. } => cause.reason_code(),
+            Self::LoginLoop { cause, .. } => cause.reason_code(),
+            Self::Me(_) => "me",
+            Self::MethodNotAllowed { .. } => "method_not_allowed",
+            Self::NoRoute => "no_route",
+            Self::PayloadTooLarge => "payload_too_large",
+            Self::ProviderUnavailable { .. } => "provider_unavailable",
+            Self::Refused { .. } => "refused",
+            Self::SessionEnded { .. } => "session_ended",
+            Self::SignedOut { .. } => "signed_out",
+            Self::Unauthenticated { .. } => "unauthenticated",
+            Self::UnknownSite { .. } => "unknown_site",
+            Self::UpstreamTimeout { .. } => "upstream_timeout",
+            Self::UpstreamUnavailable { .. } => "upstream_unavailable",
+        }
+    }
+
+    /// Where whoever sent the request can log in, for a script to act on.
+    #[must_use]
+    pub const fn login_url(&self) -> Option<&str> {
+        match self {
+            Self::SessionEnded { login_url } | Self::Unauthenticated { login_url } => Some(login_url),
+            Self::LoginExpired { retry_url }
+            | Self::LoginFailed { retry_url, .. }
+            | Self::LoginLoop { retry_url, .. }
+            | Self::ProviderUnavailable { retry_url } => Some(retry_url),
+            _ => None,
+        }
+    }
+}
+
+impl LoopCause {
+    const fn reason_code(self) -> &'static str {
+        match self {
+            Self::Clock => "login_loop_clock",
+            Self::Cookie => "login_loop_cookie",
+            Self::Host => "login_loop_host",
+            Self::Key => "login_loop_key",
+        }
+    }
+}
+
+/// What only some messages have, for the templates.
+impl<'a> Message<'a> {
+    /// The name of the page: that of the template that an operator may give it.
+    pub(super) const fn page(&self) -> &'static str {
+        match self {
+            Self::AmbiguousPath => "ambiguous-path",
+            Self::BadRequest { .. } => "bad-request",
+            Self::ClaimProblem { .. } => "claim-problem",
+            Self::Internal => "internal",
+            Self::LoginExpired { .. } => "login-expired",
+            Self::LoginFailed { .. } => "login-failed",
+            Self::LoginLoop { .. } => "login-loop",
+            Self::Me(_) => "me",
+            Self::MethodNotAllowed { .. } => "method-not-allowed",
+            Self::NoRoute => "no-route",
+            Self::PayloadTooLarge => "payload-too-large",
+            Self::ProviderUnavailable { .. } => "provider-unavailable",
+            Self::Refused { .. } => "refused",
+            Self::SessionEnded { .. } => "session-ended",
+            Self::SignedOut { .. } => "signed-out",
+            Self::Unauthenticated { .. } => "unauthenticated",
+            Self::UnknownSite { .. } => "unknown-site",
+            Self::UpstreamTimeout { .. } => "upstream-timeout",
+            Self::UpstreamUnavailable { .. } => "upstream-unavailable",
+        }
+    }
+
+    pub(super) const fn application(&self) -> Option<&'a str> {
+        match self {
+            Self::Me(MeView { application, .. })
+            | Self::Refused { application, .. }
+            | Self::UpstreamTimeout { application }
+            | Self::UpstreamUnavailable { application } => Some(application),
+            _ => None,
+        }
+    }
+
+    pub(super) const fn agent(&self) -> Option<&AgentView<'a>> {
+        match self {
+            Self::Me(MeView { agent, .. }) | Self::Refused { agent, .. } => Some(agent),
+            _ => None,
+        }
+    }
+
+    pub(super) const fn me(&self) -> Option<&MeView<'a>> {
+        if let Self::Me(me) = self { Some(me) } else { None }
+    }
+
+    pub(super) const fn provider_error(&self) -> Option<&'static str> {
+        match self {
+            Self::LoginFailed { error: Some(error), .. } => Some(error.as_str()),
+            _ => None,
+        }
+    }
+
+    pub(super) const fn reasons(&self) -> &'a [String] {
+        if let Self::Refused { reasons, .. } = self { reasons } else { &[] }
+    }
+}

@@ -1,0 +1,87 @@
+//! One message of every kind: replaced templates are tried on them when they are loaded, and the tests look at them.
+
+use std::time::Duration;
+
+use http::StatusCode;
+
+use super::{AgentView, LoginFailure, LoopCause, MeView, Message, ProviderError, ReceivedClaim};
+
+const AGENT: AgentView<'_> = AgentView {
+    name: "Zoé Lefèvre-d’Hérouville",
+    email: Some("zoe.lefevre-dherouville@interieur.example.gouv.fr"),
+    organization: Some("Direction interministérielle de l’exemple"),
+    siret: Some("11004601800013"),
+    idp_id: Some("fia1v2"),
+};
+
+const CLAIMS: [ReceivedClaim<'_>; 7] = [
+    claim("sub", "X-Agent-Sub", "d0c4ac1f-7d56-4b2e-9a53-0d2b6f8f7a11"),
+    claim("given_name", "X-Agent-Given-Name", "Zoé Aïcha"),
+    claim("usual_name", "X-Agent-Usual-Name", "Lefèvre-d’Hérouville"),
+    claim("email", "X-Agent-Email", "zoe.lefevre-dherouville@interieur.example.gouv.fr"),
+    claim("siret", "X-Agent-Siret", "11004601800013"),
+    claim("email", "Remote-User", "zoe.lefevre-dherouville@interieur.example.gouv.fr"),
+    claim("groups", "X-Agent-Groups", "paie-lecture,paie-écriture"),
+];
+
+const APPLICATION: &str = "paie";
+const RETRY_URL: &str = "/.portillon/login?return_to=%2Fbulletins%2F2026";
+
+const fn claim<'a>(claim: &'a str, header: &'a str, value: &'a str) -> ReceivedClaim<'a> {
+    ReceivedClaim { claim, header, value }
+}
+
+/// Two reasons, as rules give them.
+pub(super) fn reasons() -> Vec<String> {
+    ["Réservé aux agents du ministère avec double authentification.", "Non ouvert aux stagiaires."]
+        .map(str::to_owned)
+        .to_vec()
+}
+
+/// A message of every kind, with every cause. `reasons` go into a refusal.
+pub(super) fn messages(reasons: &[String]) -> Vec<Message<'_>> {
+    let mut messages = vec![
+        Message::AmbiguousPath,
+        Message::BadRequest { code: "bad_framing", status: StatusCode::BAD_REQUEST },
+        Message::ClaimProblem { claim: "uid", malformed: false },
+        Message::ClaimProblem { claim: "siret", malformed: true },
+        Message::Internal,
+        Message::LoginExpired { retry_url: RETRY_URL },
+        Message::Me(me(&CLAIMS)),
+        Message::Me(me(&[])),
+        Message::MethodNotAllowed { allow: "GET, HEAD" },
+        Message::NoRoute,
+        Message::PayloadTooLarge,
+        Message::ProviderUnavailable { retry_url: RETRY_URL },
+        Message::Refused { agent: AGENT, application: APPLICATION, reasons },
+        Message::Refused { agent: AgentView::default(), application: APPLICATION, reasons: &[] },
+        Message::SessionEnded { login_url: RETRY_URL },
+        Message::SignedOut { application_url: "/" },
+        Message::Unauthenticated { login_url: RETRY_URL },
+        Message::UnknownSite { host: "paie.example.gouv.fr:8443" },
+        Message::UpstreamTimeout { application: APPLICATION },
+        Message::UpstreamUnavailable { application: APPLICATION },
+    ];
+    messages.extend(LoginFailure::ALL.map(|cause| Message::LoginFailed {
+        cause,
+        error: (cause != LoginFailure::Verification).then(|| ProviderError::new("access_denied")),
+        retry_url: RETRY_URL,
+    }));
+    messages.extend(LoopCause::ALL.map(|cause| Message::LoginLoop { cause, retry_url: RETRY_URL }));
+    messages
+}
+
+const fn me<'a>(claims: &'a [ReceivedClaim<'a>]) -> MeView<'a> {
+    MeView {
+        agent: AGENT,
+        application: APPLICATION,
+        application_url: "/",
+        claims,
+        session_age: Duration::from_secs(2 * 3600 + 41 * 60),
+        idle_left: Duration::from_secs(42 * 60),
+        absolute_left: Duration::from_secs(9 * 3600 + 18 * 60),
+        logout_url: "/.portillon/logout",
+        logout_token: "Jq3yXo1nJwF8Hc0kQk1Y0g",
+        provider_origin: Some("https://agentconnect.example.gouv.fr"),
+    }
+}

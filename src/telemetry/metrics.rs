@@ -1,0 +1,272 @@
+//! Metrics in the `OpenMetrics` text format 1.0.0. No label ever names an agent, a session or anything a client sends.
+
+mod route;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::clock::Timestamp;
+
+use route::RouteFamilies;
+pub use route::RouteMetrics;
+
+/// The media type of [`Metrics::encode`].
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// The route label of requests that belong to no route.
+pub const NO_ROUTE: &str = "-";
+
+/// Every metric of the process. Cloning shares them.
+#[derive(Clone, Debug)]
+pub struct Metrics(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    registry: Registry,
+    clock_offset: Gauge,
+    config_reload_success: Gauge,
+    config_reload_timestamp: Gauge,
+    connections_open: Gauge,
+    heads_refused: Family<ReasonLabels, Counter>,
+    login: Family<LoginLabels, Counter>,
+    provider_up: Gauge,
+    routes: RouteFamilies,
+    websockets_open: Gauge,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct ReasonLabels {
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct LoginLabels {
+    result: &'static str,
+    reason: &'static str,
+}
+
+/// How a step of a login ended.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum LoginResult {
+    /// It failed, for this reason code.
+    Failed(&'static str),
+    /// An agent was sent to the provider.
+    Started,
+    /// A session began.
+    Succeeded,
+}
+
+impl LoginResult {
+    const fn labels(self) -> LoginLabels {
+        match self {
+            Self::Failed(reason) => LoginLabels { result: "failed", reason },
+            Self::Started => LoginLabels { result: "started", reason: "" },
+            Self::Succeeded => LoginLabels { result: "succeeded", reason: "" },
+        }
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// Fresh metrics: everything is zero, the provider is not known to be up.
+    #[must_use]
+    pub fn new() -> Self {
+        let mut registry = Registry::with_prefix("portillon");
+        registry.register("build", "The running build", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
+        let seconds = Some(Unit::Seconds);
+        Self(Arc::new(Inner {
+            clock_offset: gauge(&mut registry, "clock_offset", seconds.clone(), "The provider's clock minus ours"),
+            config_reload_success: gauge(&mut registry, "config_reload_success", None, "Whether the last reload took"),
+            config_reload_timestamp: gauge(&mut registry, "config_reload_timestamp", seconds, "Last reload that took"),
+            connections_open: gauge(&mut registry, "connections_open", None, "Connections from clients"),
+            heads_refused: counter(&mut registry, "heads_refused", "Requests refused before they were read"),
+            login: counter(&mut registry, "login", "Steps of logins, by result and reason code"),
+            provider_up: gauge(&mut registry, "provider_up", None, "Whether logins are possible"),
+            routes: RouteFamilies::register(&mut registry),
+            websockets_open: gauge(&mut registry, "websockets_open", None, "Upgraded connections"),
+            registry,
+        }))
+    }
+
+    /// The metrics of the route called `name`, looked up once: keep the handle for as long as the configuration is in
+    /// force. [`NO_ROUTE`] names what belongs to none.
+    #[must_use]
+    pub fn route(&self, name: &str) -> RouteMetrics {
+        self.0.routes.handle(name)
+    }
+
+    /// Counts a step of a login.
+    pub fn login(&self, result: LoginResult) {
+        self.0.login.get_or_create(&result.labels()).inc();
+    }
+
+    /// Counts a request whose head was refused before it was read. `reason` is its reason code.
+    pub fn head_refused(&self, reason: &'static str) {
+        self.0.heads_refused.get_or_create(&ReasonLabels { reason }).inc();
+    }
+
+    /// Says whether logins are possible.
+    pub fn provider_up(&self, up: bool) {
+        self.0.provider_up.set(i64::from(up));
+    }
+
+    /// Says how far the provider's clock is ahead of ours, in seconds.
+    pub fn clock_offset(&self, seconds: i64) {
+        self.0.clock_offset.set(seconds);
+    }
+
+    /// Says whether the configuration read at `now` is in force.
+    pub fn reload(&self, success: bool, now: Timestamp) {
+        self.0.config_reload_success.set(i64::from(success));
+        if success {
+            self.0.config_reload_timestamp.set(i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
+        }
+    }
+
+    /// Counts a client's connection as open until the value is dropped.
+    #[must_use = "the connection counts as open until this is dropped"]
+    pub fn connection_opened(&self) -> Open {
+        Open::new(&self.0.connections_open)
+    }
+
+    /// Counts an upgraded connection as open until the value is dropped.
+    #[must_use = "the connection counts as open until this is dropped"]
+    pub fn websocket_opened(&self) -> Open {
+        Open::new(&self.0.websockets_open)
+    }
+
+    /// Everything, as [`CONTENT_TYPE`].
+    #[must_use]
+    pub fn encode(&self) -> String {
+        let mut text = String::new();
+        text::encode(&mut text, &self.0.registry).expect("writing to a String does not fail");
+        text
+    }
+}
+
+/// Something open, counted by a gauge until dropped.
+#[derive(Debug)]
+pub struct Open(Gauge);
+
+impl Open {
+    fn new(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+fn gauge(registry: &mut Registry, name: &str, unit: Option<Unit>, help: &str) -> Gauge {
+    let gauge = Gauge::default();
+    match unit {
+        Some(unit) => registry.register_with_unit(name, help, unit, gauge.clone()),
+        None => registry.register(name, help, gauge.clone()),
+    }
+    gauge
+}
+
+fn counter<L>(registry: &mut Registry, name: &str, help: &str) -> Family<L, Counter>
+where
+    L: Clone + EncodeLabelSet + Eq + std::fmt::Debug + std::hash::Hash + Send + Sync + 'static,
+{
+    let family = Family::default();
+    registry.register(name, help, Family::clone(&family));
+    family
+}
+
+fn seconds(duration: Duration) -> f64 {
+    duration.as_secs_f64()
+}
+
+#[cfg(test)]
+mod tests {
+    use http::StatusCode;
+
+    use super::*;
+    use crate::telemetry::Decision;
+
+    fn has(metrics: &Metrics, line: &str) -> bool {
+        metrics.encode().lines().any(|found| found == line)
+    }
+
+    #[test]
+    fn every_metric_has_its_published_name() {
+        let metrics = Metrics::new();
+        let route = metrics.route("paie");
+        route.request(Decision::PermitAgent, StatusCode::OK, Duration::from_millis(3));
+        route.upstream(Duration::from_millis(2));
+        route.denied("portillon.toml:12");
+        metrics.login(LoginResult::Succeeded);
+        metrics.login(LoginResult::Failed("acr_not_held"));
+        metrics.head_refused("bare_lf");
+        metrics.provider_up(true);
+        metrics.clock_offset(-2);
+        metrics.reload(true, Timestamp::from_secs(1_800_000_000));
+        for line in [
+            r#"portillon_requests_total{route="paie",code_class="2xx",decision="permit_agent"} 1"#,
+            r#"portillon_request_duration_seconds_count{route="paie"} 1"#,
+            r#"portillon_upstream_duration_seconds_count{route="paie"} 1"#,
+            r#"portillon_denied_total{route="paie",rule="portillon.toml:12"} 1"#,
+            r#"portillon_login_total{result="succeeded",reason=""} 1"#,
+            r#"portillon_login_total{result="failed",reason="acr_not_held"} 1"#,
+            r#"portillon_heads_refused_total{reason="bare_lf"} 1"#,
+            "portillon_provider_up 1",
+            "portillon_config_reload_success 1",
+            "portillon_config_reload_timestamp_seconds 1800000000",
+            "portillon_clock_offset_seconds -2",
+            "portillon_connections_open 0",
+            "portillon_websockets_open 0",
+            concat!(r#"portillon_build_info{version=""#, env!("CARGO_PKG_VERSION"), r#""} 1"#),
+            "# EOF",
+        ] {
+            assert!(has(&metrics, line), "{line}\n{}", metrics.encode());
+        }
+    }
+
+    #[test]
+    fn handles_of_one_route_count_together() {
+        let metrics = Metrics::new();
+        for _ in 0..2 {
+            metrics.route("paie").request(Decision::Refuse, StatusCode::FORBIDDEN, Duration::ZERO);
+        }
+        assert!(has(&metrics, r#"portillon_requests_total{route="paie",code_class="4xx",decision="refuse"} 2"#));
+    }
+
+    #[test]
+    fn what_is_open_counts_until_it_is_dropped() {
+        let metrics = Metrics::new();
+        let first = metrics.connection_opened();
+        let second = metrics.connection_opened();
+        drop(first);
+        assert!(has(&metrics, "portillon_connections_open 1"));
+        drop(second);
+        assert!(has(&metrics, "portillon_connections_open 0"));
+    }
+
+    #[test]
+    fn a_failed_reload_keeps_the_time_of_the_last_that_took() {
+        let metrics = Metrics::new();
+        metrics.reload(true, Timestamp::from_secs(5));
+        metrics.reload(false, Timestamp::from_secs(9));
+        assert!(has(&metrics, "portillon_config_reload_success 0"));
+        assert!(has(&metrics, "portillon_config_reload_timestamp_seconds 5"));
+    }
+}
