@@ -4,6 +4,10 @@
 //! Nothing here takes part in protecting a real application. [`provider`] is also the honest provider of the tests.
 
 pub mod agents;
+pub mod application;
 pub mod browser;
 pub mod provider;
 pub mod site;
+
+/// The style sheet of the demonstration's pages.
+const STYLE: &str = include_str!("demo/style.css");

@@ -13,6 +13,7 @@ use tokio::net::TcpListener;
 
 use self::authorization::OAuthError;
 use self::state::State;
+use super::STYLE;
 use super::site::{Body, Server, Site, json, reply, with_header};
 use crate::clock::Clock;
 
@@ -93,9 +94,7 @@ impl Site for State {
             "/userinfo" => only(&[Method::GET, Method::POST], method, || user_info::user_info(self, &request)),
             "/session/end" => only(&[Method::GET], method, || end_session::ask(self, &request)),
             "/session/end/confirm" => only(&[Method::POST], method, || end_session::confirm(self, &request)),
-            "/style.css" => {
-                only(&[Method::GET], method, || reply(StatusCode::OK, "text/css; charset=utf-8", page::STYLE))
-            }
+            "/style.css" => only(&[Method::GET], method, || reply(StatusCode::OK, "text/css; charset=utf-8", STYLE)),
             "/end-session.js" => {
                 only(&[Method::GET], method, || reply(StatusCode::OK, "text/javascript; charset=utf-8", page::SCRIPT))
             }

@@ -8,8 +8,6 @@ use super::authorization::{AuthorizationRequest, OAuthError};
 use crate::demo::agents::Agent;
 use crate::demo::site::{Body, html};
 
-/// The style sheet of the demonstration's pages.
-pub(super) const STYLE: &str = include_str!("style.css");
 /// Sends the logout form by itself, as AgentConnect's page does.
 pub(super) const SCRIPT: &str = "document.forms[0].submit();\n";
 
