@@ -1,0 +1,23 @@
+//! What the tests are made of: a provider, an application, a browser, and a gateway between them.
+
+pub mod agent;
+pub mod browser;
+pub mod client;
+pub mod cookies;
+pub mod gateway;
+pub mod identity;
+pub mod invariant;
+pub mod proof;
+pub mod provider;
+pub mod site;
+pub mod upstream;
+pub mod wire;
+pub mod world;
+
+pub use agent::Agent;
+pub use browser::Browser;
+pub use client::{Connection, Request, Response};
+pub use provider::{Edit, Endpoint, Jwt, Reply, Signer};
+pub use site::Route;
+pub use upstream::{Answer, Upstream, Who};
+pub use world::{DOCS, HOME, PAIE, Plan, World};

@@ -1,0 +1,48 @@
+//! Certificates of upstreams, each from an authority of its own.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::ServerConfig;
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use tokio_rustls::TlsAcceptor;
+
+/// A server certificate and the authority that issued it.
+#[derive(Clone)]
+pub struct Identity {
+    config: Arc<ServerConfig>,
+    authority: String,
+}
+
+impl Identity {
+    /// A certificate for `names` from a new authority.
+    pub fn new(names: &[&str]) -> Self {
+        let mut authority = CertificateParams::new(Vec::new()).expect("no names are names");
+        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().expect("this machine makes keys");
+        let authority = CertifiedIssuer::self_signed(authority, key).expect("a CA signs itself");
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let key = KeyPair::generate().expect("this machine makes keys");
+        let certificate = CertificateParams::new(names).expect("names of a test");
+        let certificate = certificate.signed_by(&key, &authority).expect("a CA signs");
+        let private = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("the provider knows TLS 1.2 and 1.3")
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.der().clone()], private)
+            .expect("the key is that of the certificate");
+        Self { config: Arc::new(config), authority: authority.pem() }
+    }
+
+    /// Writes the authority's certificate to `path`, for `ca_file`.
+    pub fn write_authority(&self, path: &Path) {
+        std::fs::write(path, &self.authority).expect("the folder of a test is writable");
+    }
+
+    pub(super) fn acceptor(&self) -> TlsAcceptor {
+        TlsAcceptor::from(Arc::clone(&self.config))
+    }
+}

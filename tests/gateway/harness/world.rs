@@ -1,0 +1,229 @@
+//! A gateway with its provider and its application, and the check that every test ends with.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use portillon::clock::{Clock, Timestamp};
+use tempfile::TempDir;
+
+use super::agent::Agent;
+use super::browser::{Browser, CALLBACK, Door};
+use super::client::{Connection, Request, Response};
+use super::gateway::Gateway;
+use super::invariant::Invariant;
+use super::proof::Keys;
+use super::provider::Provider;
+use super::site::{Route, Site};
+use super::upstream::{Upstream, Who};
+
+/// The host whose application has a public part: its paths matter.
+pub const PAIE: &str = "paie.test";
+/// The host whose only route looks at no path.
+pub const DOCS: &str = "docs.test";
+/// The first page of the application at [`PAIE`].
+pub const HOME: &str = "https://paie.test/";
+
+/// When every test begins.
+const START: Timestamp = Timestamp::from_secs(1_790_000_000);
+
+/// What a gateway will be started with.
+pub struct Plan {
+    /// The configuration.
+    pub site: Site,
+    /// The provider.
+    pub provider: Provider,
+    /// The application of both routes.
+    pub upstream: Upstream,
+    /// More applications.
+    pub others: Vec<Upstream>,
+    /// The folder of the configuration, the state and the keys.
+    pub folder: TempDir,
+    /// What the gateway and the provider take for the time of day.
+    pub clock: Clock,
+}
+
+/// A running gateway and everything around it. Every test ends with [`World::finish`].
+pub struct World {
+    /// The configuration in force.
+    pub site: Site,
+    /// The provider.
+    pub provider: Provider,
+    /// The application of both routes.
+    pub upstream: Upstream,
+    /// The time of day.
+    pub clock: Clock,
+    /// The folder of the configuration, the state and the keys.
+    pub folder: TempDir,
+    others: Vec<Upstream>,
+    gateway: Option<Gateway>,
+    door: Door,
+    keys: Keys,
+    finished: bool,
+}
+
+impl Plan {
+    /// Two hosts, `paie.test` with a public part under `/public/`, and `docs.test` with a single route without rules.
+    pub async fn new() -> Self {
+        let clock = Clock::manual(START);
+        let (provider, upstream) = (Provider::start(&clock).await, Upstream::start().await);
+        let mut site = Site::new(&provider.issuer());
+        let mut paie = Route::new("paie", PAIE, &upstream.origin());
+        paie.public("/public/", &["GET", "HEAD"]);
+        site.routes = vec![paie, Route::new("docs", DOCS, &upstream.origin())];
+        let folder = tempfile::tempdir().expect("a folder for a test");
+        Self { site, provider, upstream, others: Vec::new(), folder, clock }
+    }
+
+    /// One more application.
+    pub async fn another_upstream(&mut self) -> Upstream {
+        let upstream = Upstream::start().await;
+        self.others.push(upstream.clone());
+        upstream
+    }
+
+    /// Registers the client at the provider and starts the gateway.
+    pub async fn start(self) -> World {
+        register(&self.provider, &self.site);
+        let started = Gateway::start(&self.site, self.folder.path(), &self.clock).await;
+        let gateway = started.unwrap_or_else(|reason| panic!("the gateway does not start: {reason}"));
+        let door = Arc::new(Mutex::new(gateway.address));
+        let Self { site, provider, upstream, others, folder, clock } = self;
+        let (gateway, keys) = (Some(gateway), Keys::default());
+        let mut world = World { site, provider, upstream, clock, folder, others, gateway, door, keys, finished: false };
+        world.learn_keys().await;
+        world
+    }
+}
+
+fn register(provider: &Provider, site: &Site) {
+    let at_each = |path: &str| site.hosts().iter().map(|host| format!("https://{host}{path}")).collect();
+    let client = &mut provider.state().client;
+    client.redirect_uris = at_each(CALLBACK);
+    client.post_logout_redirect_uris = at_each("/.portillon/signed-out");
+}
+
+impl World {
+    /// The world of [`Plan::new`], as it is.
+    pub async fn start() -> Self {
+        Plan::new().await.start().await
+    }
+
+    /// The gateway.
+    pub fn gateway(&self) -> &Gateway {
+        self.gateway.as_ref().expect("the gateway runs until the test ends")
+    }
+
+    /// A browser that has never been here.
+    pub fn browser(&self) -> Browser {
+        Browser::new(Arc::clone(&self.door), self.clock.clone())
+    }
+
+    /// A browser in which `agent` has opened [`HOME`].
+    pub async fn logged_in(&self, agent: &Agent) -> Browser {
+        let mut browser = self.browser();
+        self.log_in(&mut browser, agent, HOME).await;
+        browser
+    }
+
+    /// Opens `url` as `agent`, who arrives there.
+    pub async fn log_in(&self, browser: &mut Browser, agent: &Agent, url: &str) {
+        self.provider.log_in(agent);
+        let line = format!("GET {}", super::browser::target(&super::browser::parse(url)));
+        self.upstream.expects(agent, &line);
+        let page = browser.open(url).await;
+        assert_eq!(page.status(), 200, "after the login: {}", page.text());
+        assert_eq!(page.url.as_str(), url, "the page asked for");
+    }
+
+    /// A new connection to the gateway.
+    pub async fn connect(&self) -> Connection {
+        Connection::open(self.gateway().address).await
+    }
+
+    /// One request on a new connection.
+    pub async fn send(&self, request: &Request) -> Response {
+        self.connect().await.exchange(request).await
+    }
+
+    /// One request on a new connection, with the session of `browser`.
+    pub async fn send_as(&self, browser: &mut Browser, request: Request) -> Response {
+        let host = request.fields[0].1.clone();
+        let url = super::browser::parse(&format!("https://{host}/"));
+        self.send(&browser.with_cookies(&url, request)).await
+    }
+
+    /// A GET of the admin listener.
+    pub async fn admin(&self, path: &str) -> Response {
+        Connection::open(self.gateway().admin).await.exchange(&Request::get("localhost", path)).await
+    }
+
+    /// Moves the clock.
+    pub fn advance(&self, minutes: u64) {
+        self.clock.advance(Duration::from_secs(minutes * 60));
+    }
+
+    /// Declares what is meant to reach the first application.
+    pub fn expects(&self, who: impl Into<Who>, line: &str) {
+        self.upstream.expects(who, line);
+    }
+
+    /// Reads the changed configuration.
+    pub async fn reload(&mut self, site: &Site) -> Result<(), String> {
+        register(&self.provider, site);
+        self.gateway().reload(site, self.folder.path()).await?;
+        self.site = site.clone();
+        Ok(())
+    }
+
+    /// Stops the gateway and starts it again on the same files.
+    pub async fn restart(&mut self) {
+        if let Some(gateway) = self.gateway.take() {
+            gateway.stop().await;
+        }
+        let started = Gateway::start(&self.site, self.folder.path(), &self.clock).await;
+        let gateway = started.unwrap_or_else(|reason| panic!("the gateway does not start again: {reason}"));
+        *self.door.lock().expect("no test panics while it moves the gateway") = gateway.address;
+        self.gateway = Some(gateway);
+    }
+
+    /// Fetches the keys that the gateway publishes; those seen before stay known.
+    pub async fn learn_keys(&mut self) -> Keys {
+        let host = self.site.routes.first().expect("a site has routes").host.clone();
+        let response = self.send(&Request::get(&host, "/.portillon/jwks.json")).await;
+        assert_eq!(response.status, 200, "{}", response.text());
+        for jwk in Keys::new(&response.text()).jwks {
+            if !self.keys.jwks.contains(&jwk) {
+                self.keys.jwks.push(jwk);
+            }
+        }
+        self.keys.clone()
+    }
+
+    /// Asserts the master invariant, and that AgentConnect had nothing to complain of.
+    pub async fn finish(mut self) {
+        self.learn_keys().await;
+        let complaints = self.provider.complaints();
+        self.finished = true;
+        assert!(complaints.is_empty(), "AgentConnect would refuse: {complaints:#?}");
+        let (site, keys, secrets) = (&self.site, &self.keys, &self.provider.secrets()[..]);
+        let invariant = Invariant { site, keys, secrets };
+        for upstream in std::iter::once(&self.upstream).chain(&self.others) {
+            invariant.check(&upstream.log());
+        }
+        if let Some(gateway) = self.gateway.take() {
+            gateway.stop().await;
+        }
+    }
+
+    /// The same where the test wanted requests that AgentConnect refuses.
+    pub async fn finish_despite_complaints(self) {
+        self.provider.state().forgive();
+        self.finish().await;
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        assert!(self.finished || std::thread::panicking(), "the test did not end with World::finish");
+    }
+}

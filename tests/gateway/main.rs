@@ -1,0 +1,7 @@
+//! The gateway in process, over real sockets: between a provider that can misbehave and an application that records
+//! every byte. Each test ends with [`harness::World::finish`], which asserts the master invariant.
+#![allow(unreachable_pub, reason = "a test binary has no outside")]
+#![allow(clippy::panic, clippy::unwrap_used, reason = "the harness fails its test by panicking")]
+#![allow(missing_docs, reason = "a test binary documents what its readers need, not every field")]
+
+mod harness;
