@@ -1,6 +1,7 @@
 //! The verified claims of an agent (OpenID Connect Core 1.0 section 5; AgentConnect «données fournies»).
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +33,16 @@ impl ClaimValue {
             Self::Json(json) => json == wanted,
             Self::List(elements) => elements.iter().any(|element| element == wanted),
             Self::Text(text) => text == wanted,
+        }
+    }
+}
+
+impl fmt::Display for ClaimValue {
+    /// As a person reads it: a list with commas.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Json(text) | Self::Text(text) => f.write_str(text),
+            Self::List(elements) => f.write_str(&elements.join(", ")),
         }
     }
 }

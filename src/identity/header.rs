@@ -1,5 +1,6 @@
 //! The identity headers of one route, compiled when the configuration loads.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 use std::str::FromStr;
@@ -133,21 +134,27 @@ impl HeaderPlan {
     #[must_use]
     pub fn headers(&self, claims: &Claims, session_pseudonym: &str) -> IdentityHeaders {
         let pseudonym = ClaimValue::Text(session_pseudonym.to_owned());
-        let session = (self.session_name.clone(), Encoding::Percent.encode(&pseudonym));
-        let mut taken = HashSet::from([folded_name(&self.session_name), folded_name(&self.assertion_name)]);
-        let released =
-            self.release.of(claims).into_iter().map(|(claim, value)| (self.prefix.header_of(claim), claim, value));
-        let extra = self.extra.iter().filter_map(|(name, claim)| {
-            Some((capitalized(name.as_str()), claim.as_str(), release::lookup(claims, claim)?))
-        });
-        let mut headers = vec![session];
-        for (name, claim, value) in released.chain(extra) {
-            let value = self.encoding.encode(&value);
-            if taken.insert(folded_name(&name)) && release::fits(claim, value.len()) {
-                headers.push((name, value));
+        let mut headers = vec![(self.session_name.clone(), Encoding::Percent.encode(&pseudonym))];
+        for field in self.fields(claims) {
+            let value = self.encoding.encode(&field.value);
+            if release::fits(field.claim, value.len()) {
+                headers.push((field.header, value));
             }
         }
         IdentityHeaders(headers)
+    }
+
+    /// What the application learns of an agent, as a person reads it.
+    #[must_use]
+    pub fn fields<'c>(&'c self, claims: &'c Claims) -> Vec<Field<'c>> {
+        let mut taken = HashSet::from([folded_name(&self.session_name), folded_name(&self.assertion_name)]);
+        let released = self.release.of(claims).into_iter();
+        let released = released.map(|(claim, value)| Field { header: self.prefix.header_of(claim), claim, value });
+        let extra = self.extra.iter().filter_map(|(name, claim)| {
+            let value = release::lookup(claims, claim)?;
+            Some(Field { header: capitalized(name.as_str()), claim, value })
+        });
+        released.chain(extra).filter(|field| taken.insert(folded_name(&field.header))).collect()
     }
 
     /// The header of the assertion: `X-Agent-Assertion`.
@@ -160,6 +167,17 @@ impl HeaderPlan {
     pub fn extra_names(&self) -> impl Iterator<Item = &HeaderName> {
         self.extra.iter().map(|(name, _)| name)
     }
+}
+
+/// One thing that an application learns of an agent.
+#[derive(Clone, Debug)]
+pub struct Field<'c> {
+    /// The header that it goes out in (`X-Agent-Usual-Name`).
+    pub header: String,
+    /// The claim's name (`usual_name`).
+    pub claim: &'c str,
+    /// The claim's value, not encoded.
+    pub value: Cow<'c, ClaimValue>,
 }
 
 /// The identity headers of a request, the assertion excepted.
