@@ -1,9 +1,24 @@
 //! What an authenticated agent is, sealed in cookies of their own host.
+//!
+//! Limits are inside the ciphertext: a browser that keeps a cookie longer gains nothing. No token of the provider is
+//! kept but the ID token, which logout needs, and which is never in memory longer than that.
 
+use std::fmt;
 use std::time::Duration;
 
 use crate::clock::Timestamp;
+use crate::crypto::{base64url, equal, sha256};
 use crate::identity::Claims;
+
+mod codec;
+pub mod cookie;
+mod sessions;
+
+pub use codec::Login;
+pub use sessions::{Opened, Sessions};
+
+/// Two clocks of one house may differ by this much.
+const CLOCK_SKEW: Duration = Duration::from_secs(60);
 
 /// How long a session lasts (`[session]`).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -14,15 +29,66 @@ pub struct Lifetime {
     pub absolute: Duration,
 }
 
+impl Lifetime {
+    /// How much activity goes unrecorded: a cookie is sealed again at most this often.
+    fn renewal_interval(self) -> Duration {
+        (self.idle / 60).min(Duration::from_secs(60))
+    }
+}
+
+/// 128 random bits that name a session. They never leave the sealed cookie.
+#[derive(Clone, Copy, Eq, Hash, PartialEq)]
+pub struct SessionId([u8; 16]);
+
+/// The identifier is as good as the session: it is never printed.
+impl fmt::Debug for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[session id]")
+    }
+}
+
+impl SessionId {
+    fn derive(self, purpose: &str) -> [u8; 32] {
+        sha256(&[purpose.as_bytes(), &self.0].concat())
+    }
+}
+
 /// An agent's session at one host.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Session {
+    id: SessionId,
     claims: Claims,
     pseudonym: String,
     logged_in_at: Timestamp,
+    active_at: Timestamp,
+}
+
+/// Where a session stands in its life.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Standing {
+    /// Valid; its last recorded activity is recent enough.
+    Alive,
+    /// Valid; its cookie should be sealed again to record that the agent is active.
+    Due,
+    /// Past its idle or absolute limit.
+    Expired,
+    /// From the future: this machine's clock went back, or another gateway's runs ahead.
+    NotYet,
 }
 
 impl Session {
+    fn new(id: [u8; 16], claims: Claims, logged_in_at: Timestamp, active_at: Timestamp) -> Self {
+        let id = SessionId(id);
+        let pseudonym = base64url(&id.derive("portillon session pseudonym")[..16]);
+        Self { id, claims, pseudonym, logged_in_at, active_at }
+    }
+
+    /// The session's identifier.
+    #[must_use]
+    pub const fn id(&self) -> SessionId {
+        self.id
+    }
+
     /// The verified claims of the agent.
     #[must_use]
     pub const fn claims(&self) -> &Claims {
@@ -40,5 +106,82 @@ impl Session {
     #[must_use]
     pub const fn logged_in_at(&self) -> Timestamp {
         self.logged_in_at
+    }
+
+    /// Where the session stands at `now`.
+    #[must_use]
+    pub fn standing(&self, lifetime: Lifetime, now: Timestamp) -> Standing {
+        let idle = now.since(self.active_at);
+        if self.logged_in_at > now.plus(CLOCK_SKEW) || self.active_at > now.plus(CLOCK_SKEW) {
+            Standing::NotYet
+        } else if idle >= lifetime.idle || now.since(self.logged_in_at) >= lifetime.absolute {
+            Standing::Expired
+        } else if idle >= lifetime.renewal_interval() {
+            Standing::Due
+        } else {
+            Standing::Alive
+        }
+    }
+
+    /// How long the session still lasts at `now`: without another request, and at the very most.
+    #[must_use]
+    pub fn remaining(&self, lifetime: Lifetime, now: Timestamp) -> Lifetime {
+        let absolute = lifetime.absolute.saturating_sub(now.since(self.logged_in_at));
+        Lifetime { idle: lifetime.idle.min(absolute), absolute }
+    }
+
+    /// What the logout form must send back, so that no other site can log an agent out.
+    #[must_use]
+    pub fn logout_token(&self) -> String {
+        base64url(&self.id.derive("portillon logout token"))
+    }
+
+    /// Whether `token` is this session's [`Session::logout_token`].
+    #[must_use]
+    pub fn accepts_logout_token(&self, token: &str) -> bool {
+        equal(token.as_bytes(), self.logout_token().as_bytes())
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").field("pseudonym", &self.pseudonym).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIFETIME: Lifetime = Lifetime { idle: Duration::from_secs(3600), absolute: Duration::from_secs(12 * 3600) };
+
+    fn standing(logged_in_at: u64, active_at: u64, now: u64) -> Standing {
+        let at = Timestamp::from_secs;
+        Session::new([0; 16], Claims::new("s"), at(logged_in_at), at(active_at)).standing(LIFETIME, at(now))
+    }
+
+    #[test]
+    fn a_session_ends_when_idle_and_at_the_latest_at_its_absolute_limit() {
+        assert_eq!(standing(1000, 1000, 1059), Standing::Alive);
+        assert_eq!(standing(1000, 1000, 1060), Standing::Due);
+        assert_eq!(standing(1000, 1000, 1000 + 3599), Standing::Due);
+        assert_eq!(standing(1000, 1000, 1000 + 3600), Standing::Expired);
+        assert_eq!(standing(1000, 44_199, 44_199), Standing::Alive);
+        assert_eq!(standing(1000, 44_199, 44_200), Standing::Expired);
+    }
+
+    #[test]
+    fn a_clock_that_went_back_extends_nothing() {
+        assert_eq!(standing(1000, 1000, 941), Standing::Alive);
+        assert_eq!(standing(1000, 1000, 939), Standing::NotYet);
+    }
+
+    #[test]
+    fn the_logout_token_is_the_sessions_own() {
+        let session = |id| Session::new([id; 16], Claims::new("s"), Timestamp::default(), Timestamp::default());
+        assert!(session(1).accepts_logout_token(&session(1).logout_token()));
+        assert!(!session(1).accepts_logout_token(&session(2).logout_token()));
+        assert!(!session(1).accepts_logout_token(session(1).pseudonym()));
+        assert_eq!(session(1).pseudonym().len(), 22);
     }
 }

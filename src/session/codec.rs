@@ -1,0 +1,77 @@
+//! The bytes of a session, before they are sealed: a version, then postcard.
+
+use serde::{Deserialize, Serialize};
+
+use super::Session;
+use crate::clock::Timestamp;
+use crate::identity::Claims;
+use crate::secret::Secret;
+
+const VERSION: u8 = 1;
+
+/// What a login gives a session.
+#[derive(Debug)]
+pub struct Login {
+    /// The verified claims of the agent.
+    pub claims: Claims,
+    /// The ID token, which logout sends back as `id_token_hint`.
+    pub id_token: Secret<String>,
+}
+
+#[derive(Deserialize, Serialize)]
+struct Payload {
+    id: [u8; 16],
+    logged_in_at: Timestamp,
+    active_at: Timestamp,
+    claims: Claims,
+    id_token: Option<String>,
+}
+
+/// A session as its cookie holds it: with the ID token, where that was small enough to keep.
+pub(super) struct Record {
+    pub(super) session: Session,
+    pub(super) id_token: Option<Secret<String>>,
+}
+
+impl Record {
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let payload = Payload {
+            id: self.session.id.0,
+            logged_in_at: self.session.logged_in_at,
+            active_at: self.session.active_at,
+            claims: self.session.claims.clone(),
+            id_token: self.id_token.as_ref().map(|token| token.expose().clone()),
+        };
+        postcard::to_extend(&payload, vec![VERSION]).expect("a session is plain data")
+    }
+
+    /// Reads what [`Record::encode`] wrote; another version is no session.
+    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+        let (&VERSION, payload) = bytes.split_first()? else { return None };
+        let payload: Payload = postcard::from_bytes(payload).ok()?;
+        Some(Self {
+            session: Session::new(payload.id, payload.claims, payload.logged_in_at, payload.active_at),
+            id_token: payload.id_token.map(Secret::new),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::ClaimValue;
+
+    #[test]
+    fn a_record_survives_and_another_version_is_none() {
+        let mut claims = Claims::new("s");
+        claims.insert("roles", ClaimValue::List(vec!["a".into(), "b".into()]));
+        claims.insert("custom", ClaimValue::Json("{\"a\":1}".into()));
+        let session = Session::new([7; 16], claims, Timestamp::from_secs(1), Timestamp::from_secs(2));
+        let mut bytes = Record { session: session.clone(), id_token: Some(Secret::from("a.b.c")) }.encode();
+        let read = Record::decode(&bytes).unwrap();
+        assert_eq!((read.session.claims(), read.session.active_at), (session.claims(), session.active_at));
+        assert_eq!(read.id_token.unwrap().expose(), "a.b.c");
+        bytes[0] = 2;
+        assert!(Record::decode(&bytes).is_none() && Record::decode(&[]).is_none());
+    }
+}

@@ -1,0 +1,255 @@
+//! Opening, issuing and ending sessions. A cookie that was opened before costs one hash and one look-up.
+
+use std::sync::Arc;
+
+use http::HeaderValue;
+use moka::sync::Cache;
+
+use super::codec::{Login, Record};
+use super::cookie::{self, OwnCookies};
+use super::{Lifetime, Session, SessionId, Standing};
+use crate::clock::{Clock, Timestamp};
+use crate::crypto::aead::{OpenError, Purpose};
+use crate::crypto::key_ring::KeyRings;
+use crate::crypto::{base64url, from_base64url, random, sha256};
+use crate::secret::Secret;
+
+const PURPOSE: Purpose = Purpose::new("session");
+
+/// Opened sessions kept at hand: some 10 MiB where every agent has a large identity.
+const OPENED: u64 = 4096;
+
+/// Ended sessions remembered, so that an answer still on its way to the agent does not bring one back to life.
+const ENDED: u64 = 16_384;
+
+/// The sessions of every host of this gateway.
+pub struct Sessions {
+    keys: Arc<KeyRings>,
+    lifetime: Lifetime,
+    clock: Clock,
+    /// By the SHA-256 of host and cookie value; filled only by what opened.
+    opened: Cache<[u8; 32], Arc<Session>>,
+    ended: Cache<SessionId, ()>,
+}
+
+/// What the session cookies of a request turned out to be.
+#[derive(Clone, Debug)]
+pub enum Opened {
+    /// A valid session.
+    Alive(Arc<Session>),
+    /// A valid session whose cookie should be sealed again.
+    Due(Arc<Session>),
+    /// A session past its limits, or ended by a logout.
+    Expired,
+    /// No session cookie.
+    None,
+    /// A session from the future: a clock is wrong.
+    NotYet,
+    /// Not sealed by a key of this gateway, for this host, or not sealed at all.
+    Unreadable(OpenError),
+}
+
+impl Opened {
+    /// The session, where it is valid.
+    #[must_use]
+    pub const fn valid(&self) -> Option<&Arc<Session>> {
+        match self {
+            Self::Alive(session) | Self::Due(session) => Some(session),
+            Self::Expired | Self::None | Self::NotYet | Self::Unreadable(_) => None,
+        }
+    }
+}
+
+impl Sessions {
+    /// Sessions of the given lifetime, sealed with the newest of `keys`.
+    #[must_use]
+    pub fn new(keys: Arc<KeyRings>, lifetime: Lifetime, clock: Clock) -> Self {
+        let ended = Cache::builder().max_capacity(ENDED).time_to_live(lifetime.absolute).build();
+        Self { keys, lifetime, clock, opened: Cache::new(OPENED), ended }
+    }
+
+    /// The same sessions, with what `previous` ones remember of ended ones.
+    #[must_use]
+    pub fn remembering(mut self, previous: &Self) -> Self {
+        self.ended = previous.ended.clone();
+        self
+    }
+
+    /// How long sessions last.
+    #[must_use]
+    pub const fn lifetime(&self) -> Lifetime {
+        self.lifetime
+    }
+
+    /// The session that a request's cookies hold at `host`.
+    #[must_use]
+    pub fn open(&self, cookies: &OwnCookies, host: &str) -> Opened {
+        let Some(value) = cookies.joined(cookie::PREFIX) else {
+            let absent = cookies.starting_with(cookie::PREFIX).all(|(name, _)| name != cookie::PREFIX);
+            return if absent { Opened::None } else { Opened::Unreadable(OpenError::Malformed) };
+        };
+        match self.opened(&value, host) {
+            Ok(session) => self.judged(session),
+            Err(error) => Opened::Unreadable(error),
+        }
+    }
+
+    /// Starts a session at `host`: the session, and its `Set-Cookie` values. The ID token is left out where the cookies
+    /// would not hold it; none where they would not even hold the claims.
+    #[must_use]
+    pub fn start(&self, login: Login, host: &str) -> Option<(Session, Vec<HeaderValue>)> {
+        let now = self.clock.now();
+        let session = Session::new(random(), login.claims, now, now);
+        let record = Record { session: session.clone(), id_token: Some(login.id_token) };
+        let cookies = self.sealed(&record, host, now).or_else(|| {
+            tracing::info!(session = session.pseudonym(), "the ID token is too large to keep: logout will do without");
+            self.sealed(&Record { session: session.clone(), id_token: None }, host, now)
+        })?;
+        Some((session, cookies))
+    }
+
+    /// The `Set-Cookie` values that record the agent's activity; none where the cookies no longer open.
+    #[must_use]
+    pub fn renew(&self, cookies: &OwnCookies, host: &str) -> Option<Vec<HeaderValue>> {
+        let mut record = self.record(&cookies.joined(cookie::PREFIX)?, host).ok()?;
+        let now = self.clock.now();
+        record.session.active_at = now;
+        if self.ended.contains_key(&record.session.id) {
+            return None;
+        }
+        self.sealed(&record, host, now)
+    }
+
+    /// Ends a session here and now, and gives back its ID token where the cookies kept it.
+    pub fn end(&self, session: &Session, cookies: &OwnCookies, host: &str) -> Option<Secret<String>> {
+        self.ended.insert(session.id, ());
+        self.record(&cookies.joined(cookie::PREFIX)?, host).ok()?.id_token
+    }
+
+    fn opened(&self, value: &str, host: &str) -> Result<Arc<Session>, OpenError> {
+        let digest = sha256(&[host.as_bytes(), b"\0", value.as_bytes()].concat());
+        if let Some(session) = self.opened.get(&digest) {
+            return Ok(session);
+        }
+        let session = Arc::new(self.record(value, host)?.session);
+        self.opened.insert(digest, Arc::clone(&session));
+        Ok(session)
+    }
+
+    fn record(&self, value: &str, host: &str) -> Result<Record, OpenError> {
+        let sealed = from_base64url(value).ok_or(OpenError::Malformed)?;
+        let bytes = self.keys.load().open(PURPOSE, host, &sealed)?;
+        Record::decode(&bytes).ok_or(OpenError::Malformed)
+    }
+
+    fn judged(&self, session: Arc<Session>) -> Opened {
+        if self.ended.contains_key(&session.id) {
+            return Opened::Expired;
+        }
+        match session.standing(self.lifetime, self.clock.now()) {
+            Standing::Alive => Opened::Alive(session),
+            Standing::Due => Opened::Due(session),
+            Standing::Expired => Opened::Expired,
+            Standing::NotYet => Opened::NotYet,
+        }
+    }
+
+    fn sealed(&self, record: &Record, host: &str, now: Timestamp) -> Option<Vec<HeaderValue>> {
+        let sealed = self.keys.load().seal(PURPOSE, host, &record.encode(), now);
+        cookie::chunked(cookie::PREFIX, &base64url(&sealed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::crypto::key_ring::KeyRing;
+    use crate::identity::{ClaimValue, Claims};
+
+    const HOST: &str = "paie.example.fr";
+
+    fn sessions(clock: &Clock) -> Sessions {
+        let lifetime = Lifetime { idle: Duration::from_secs(3600), absolute: Duration::from_secs(12 * 3600) };
+        Sessions::new(Arc::new(KeyRings::new(KeyRing::ephemeral(clock.now()), None)), lifetime, clock.clone())
+    }
+
+    fn clock() -> Clock {
+        Clock::manual(Timestamp::from_secs(1_800_000_000))
+    }
+
+    fn login(id_token: &str) -> Login {
+        let mut claims = Claims::new("s-1");
+        claims.insert("usual_name", ClaimValue::Text("L'Hôpital".into()));
+        Login { claims, id_token: Secret::from(id_token) }
+    }
+
+    /// What a browser sends back for these `Set-Cookie` values.
+    fn jar(set: &[HeaderValue]) -> OwnCookies {
+        let pairs: Vec<&str> = set.iter().map(|value| value.to_str().unwrap().split(';').next().unwrap()).collect();
+        OwnCookies::read(std::iter::once(&HeaderValue::from_str(&pairs.join("; ")).unwrap()))
+    }
+
+    #[test]
+    fn a_session_opens_at_its_host_until_it_expires() {
+        let clock = clock();
+        let sessions = sessions(&clock);
+        let (session, set) = sessions.start(login("a.b.c"), HOST).unwrap();
+        let cookies = jar(&set);
+        assert_eq!(sessions.open(&cookies, HOST).valid().unwrap().id(), session.id());
+        assert!(matches!(sessions.open(&cookies, "other.example.fr"), Opened::Unreadable(OpenError::Tampered)));
+        assert!(matches!(sessions.open(&OwnCookies::default(), HOST), Opened::None));
+        clock.advance(Duration::from_secs(60));
+        assert!(matches!(sessions.open(&cookies, HOST), Opened::Due(_)));
+        clock.advance(Duration::from_secs(3540));
+        assert!(matches!(sessions.open(&cookies, HOST), Opened::Expired));
+    }
+
+    #[test]
+    fn activity_is_recorded_by_a_new_seal() {
+        let clock = clock();
+        let sessions = sessions(&clock);
+        let (session, set) = sessions.start(login("a.b.c"), HOST).unwrap();
+        clock.advance(Duration::from_secs(3000));
+        let renewed = jar(&sessions.renew(&jar(&set), HOST).unwrap());
+        clock.advance(Duration::from_secs(3000));
+        assert_eq!(sessions.open(&renewed, HOST).valid().unwrap().id(), session.id());
+        assert!(matches!(sessions.open(&jar(&set), HOST), Opened::Expired));
+    }
+
+    #[test]
+    fn an_ended_session_is_over_for_every_copy_of_its_cookie() {
+        let sessions = sessions(&clock());
+        let (session, set) = sessions.start(login("a.b.c"), HOST).unwrap();
+        let cookies = jar(&set);
+        assert_eq!(sessions.end(&session, &cookies, HOST).unwrap().expose(), "a.b.c");
+        assert!(matches!(sessions.open(&cookies, HOST), Opened::Expired));
+        assert!(sessions.renew(&cookies, HOST).is_none());
+    }
+
+    #[test]
+    fn an_id_token_too_large_to_keep_is_left_out() {
+        let sessions = sessions(&clock());
+        let (session, set) = sessions.start(login(&"t".repeat(20_000)), HOST).unwrap();
+        let cookies = jar(&set);
+        assert!(sessions.open(&cookies, HOST).valid().is_some());
+        assert!(sessions.end(&session, &cookies, HOST).is_none());
+        let (_, set) = sessions.start(login(&"t".repeat(5000)), HOST).unwrap();
+        assert!(set.len() > 1, "kept in several cookies");
+    }
+
+    #[test]
+    fn a_cookie_changed_anywhere_is_no_session() {
+        let sessions = sessions(&clock());
+        let (_, set) = sessions.start(login("a.b.c"), HOST).unwrap();
+        let value = jar(&set).value(cookie::PREFIX).unwrap().to_owned();
+        for at in 0..value.len() {
+            let mut changed = value.clone().into_bytes();
+            changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
+            let changed = format!("{}={}", cookie::PREFIX, String::from_utf8(changed).unwrap());
+            let cookies = OwnCookies::read(std::iter::once(&HeaderValue::from_str(&changed).unwrap()));
+            assert!(sessions.open(&cookies, HOST).valid().is_none(), "byte {at}");
+        }
+    }
+}
