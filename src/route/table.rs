@@ -52,13 +52,12 @@ impl<R> Table<R> {
         host.routes.sort_by_key(|(path, _)| std::cmp::Reverse(path.as_str().len()));
     }
 
-    /// The authority as configured, where `host` (the text of a `Host` field, default port removed) is one.
-    #[must_use]
-    pub fn authority(&self, host: &str) -> Option<&Authority> {
-        self.hosts.get(host).map(|host| &host.authority)
+    /// The routes at `host` (the text of an [`Authority`]), longest prefix first.
+    pub fn of(&self, host: &str) -> impl Iterator<Item = &R> {
+        self.hosts.get(host).into_iter().flat_map(|host| &host.routes).map(|(_, route)| route)
     }
 
-    /// The route of a request for `path` at `host` (see [`Table::authority`]).
+    /// The route of a request for `path` at `host` (the text of an [`Authority`]).
     #[must_use]
     pub fn lookup(&self, host: &str, path: &RequestPath<'_>) -> Lookup<'_, R> {
         let Some(host) = self.hosts.get(host) else { return Lookup::UnknownAuthority };
@@ -69,11 +68,6 @@ impl<R> Table<R> {
             Some((_, route)) => Lookup::Route(&host.authority, route),
             None => Lookup::NoRoute(&host.authority),
         }
-    }
-
-    /// Every authority, in no order.
-    pub fn authorities(&self) -> impl Iterator<Item = &Authority> {
-        self.hosts.values().map(|host| &host.authority)
     }
 }
 
