@@ -56,20 +56,46 @@ pub async fn serve(
     state: Arc<dyn AdminState>,
     drain: watch::Receiver<bool>,
 ) -> io::Result<()> {
-    let mut server = Server { state, drain, places: Arc::new(Semaphore::new(MAX_CONNECTIONS)), tasks: JoinSet::new() };
-    match listener {
-        AdminListener::Tcp(socket) => {
-            socket.set_nonblocking(true)?;
-            let socket = TcpListener::from_std(socket)?;
-            server.run(async || socket.accept().await.map(|(stream, _)| stream)).await;
-        }
-        AdminListener::Unix(socket) => {
-            socket.set_nonblocking(true)?;
-            let socket = UnixListener::from_std(socket)?;
-            server.run(async || socket.accept().await.map(|(stream, _)| stream)).await;
+    let socket = Socket::try_from(listener)?;
+    Server { state, drain, places: Arc::new(Semaphore::new(MAX_CONNECTIONS)), tasks: JoinSet::new() }.run(socket).await;
+    Ok(())
+}
+
+/// A socket that the runtime drives.
+enum Socket {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+/// A connection of either kind.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+impl TryFrom<AdminListener> for Socket {
+    type Error = io::Error;
+
+    fn try_from(listener: AdminListener) -> io::Result<Self> {
+        match listener {
+            AdminListener::Tcp(socket) => {
+                socket.set_nonblocking(true)?;
+                TcpListener::from_std(socket).map(Self::Tcp)
+            }
+            AdminListener::Unix(socket) => {
+                socket.set_nonblocking(true)?;
+                UnixListener::from_std(socket).map(Self::Unix)
+            }
         }
     }
-    Ok(())
+}
+
+impl Socket {
+    async fn accept(&self) -> io::Result<Box<dyn Stream>> {
+        Ok(match self {
+            Self::Tcp(socket) => Box::new(socket.accept().await?.0),
+            Self::Unix(socket) => Box::new(socket.accept().await?.0),
+        })
+    }
 }
 
 struct Server {
@@ -80,13 +106,10 @@ struct Server {
 }
 
 impl Server {
-    async fn run<S>(&mut self, accept: impl AsyncFn() -> io::Result<S>)
-    where
-        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    {
+    async fn run(mut self, socket: Socket) {
         while let Some(place) = self.place().await {
             let accepted = tokio::select! {
-                accepted = accept() => accepted,
+                accepted = socket.accept() => accepted,
                 () = draining(self.drain.clone()) => break,
             };
             match accepted {
@@ -97,6 +120,7 @@ impl Server {
                 }
             }
         }
+        drop(socket);
         // Connections hear of the drain themselves; those that do not end by then are dropped with the set.
         let _ = tokio::time::timeout(DRAIN_TIMEOUT, async { while self.tasks.join_next().await.is_some() {} }).await;
     }
@@ -110,10 +134,7 @@ impl Server {
         }
     }
 
-    fn spawn<S>(&mut self, stream: S, place: OwnedSemaphorePermit)
-    where
-        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    {
+    fn spawn(&mut self, stream: Box<dyn Stream>, place: OwnedSemaphorePermit) {
         let (state, drain) = (Arc::clone(&self.state), self.drain.clone());
         self.tasks.spawn(async move {
             let _place = place;
@@ -122,10 +143,7 @@ impl Server {
     }
 }
 
-async fn serve_connection<S>(stream: S, state: Arc<dyn AdminState>, drain: watch::Receiver<bool>)
-where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
+async fn serve_connection(stream: Box<dyn Stream>, state: Arc<dyn AdminState>, drain: watch::Receiver<bool>) {
     let service = service_fn(move |request: Request<Incoming>| {
         let response = answer(&*state, request.method(), request.uri().path());
         async move { Ok::<_, Infallible>(response) }

@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
 use minijinja::{Environment, UndefinedBehavior, Value};
 
@@ -54,7 +55,8 @@ pub enum PagesError {
 }
 
 /// Our templates. A page without its own is laid out by `notice`.
-const OURS: [(&str, &str); 4] = [
+const OURS: [(&str, &str); 5] = [
+    ("_agent.html", include_str!("_agent.html")),
     ("layout.html", include_str!("layout.html")),
     ("me.html", include_str!("me.html")),
     ("notice.html", include_str!("notice.html")),
@@ -89,6 +91,8 @@ impl Templates {
     /// Our own templates.
     pub(super) fn ours() -> Self {
         let mut environment = Environment::new();
+        let tidy = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
+        environment.set_syntax(tidy.expect("the usual delimiters do not collide"));
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         for (name, source) in OURS {
             environment.add_template(name, source).expect("our own templates parse");

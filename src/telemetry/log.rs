@@ -4,8 +4,10 @@ use std::io;
 use std::str::FromStr;
 use std::time::Duration;
 
+use tracing::Subscriber;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 
 use super::Decision;
@@ -63,15 +65,20 @@ pub enum InitError {
 ///
 /// [`InitError`] where the filter cannot be read, or logs are already set up; nothing changes then.
 pub fn init(format: LogFormat) -> Result<(), InitError> {
-    let filter = filter()?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    subscriber(format, filter()?, io::stderr).try_init().map_err(InitError::AlreadySet)
+}
+
+fn subscriber<W>(format: LogFormat, filter: EnvFilter, writer: W) -> Box<dyn Subscriber + Send + Sync>
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
     match format {
         LogFormat::Json => {
-            builder.json().flatten_event(true).with_current_span(false).with_span_list(false).finish().try_init()
+            Box::new(builder.json().flatten_event(true).with_current_span(false).with_span_list(false).finish())
         }
-        LogFormat::Text => builder.with_ansi(false).finish().try_init(),
+        LogFormat::Text => Box::new(builder.with_ansi(false).finish()),
     }
-    .map_err(InitError::AlreadySet)
 }
 
 fn filter() -> Result<EnvFilter, InitError> {
@@ -144,4 +151,89 @@ pub fn capped(text: &str, limit: usize) -> &str {
 /// Milliseconds, to the microsecond.
 fn milliseconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e6).round() / 1e3
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use serde_json::Value;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    const ACCESS: Access<'_> = Access {
+        request_id: "0198f2c4",
+        client: "192.0.2.7",
+        method: "GET",
+        host: "paie.example",
+        path: "/bulletins",
+        route: Some("paie"),
+        decision: Decision::PermitAgent,
+        reason: None,
+        status: 200,
+        session: Some("pseudonym"),
+        bytes: 1234,
+        duration: Duration::from_micros(12_345),
+        upstream: Some(Duration::from_millis(10)),
+    };
+
+    fn written(format: LogFormat, access: &Access<'_>) -> String {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let subscriber = subscriber(format, EnvFilter::new("info"), move || writer.clone());
+        tracing::subscriber::with_default(subscriber, || access.emit());
+        String::from_utf8(lines.0.lock().unwrap().clone()).unwrap()
+    }
+
+    #[test]
+    fn an_access_line_is_one_flat_object() {
+        let line: Value = serde_json::from_str(&written(LogFormat::Json, &ACCESS)).unwrap();
+        for (field, value) in [
+            ("target", Value::from("access")),
+            ("level", Value::from("INFO")),
+            ("request_id", Value::from("0198f2c4")),
+            ("route", Value::from("paie")),
+            ("decision", Value::from("permit_agent")),
+            ("status", Value::from(200)),
+            ("session", Value::from("pseudonym")),
+            ("bytes", Value::from(1234)),
+            ("duration_ms", Value::from(12.345)),
+            ("upstream_ms", Value::from(10.0)),
+        ] {
+            assert_eq!(line[field], value, "{field}");
+        }
+        assert!(line["timestamp"].as_str().unwrap().ends_with('Z'));
+        assert_eq!(line.get("reason"), None);
+    }
+
+    #[test]
+    fn what_a_client_sends_neither_forges_nor_fills_lines() {
+        let path = format!("/\r\n{{\"target\":\"access\"}}\u{1b}[2J\u{2028}{}", "é".repeat(5000));
+        for format in [LogFormat::Json, LogFormat::Text] {
+            let text = written(format, &Access { path: &path, host: "\"\n", ..ACCESS });
+            assert_eq!(text.matches('\n').count(), 1, "{text}");
+            assert!(!text.contains('\u{1b}') && !text.contains('\r'));
+            assert!(text.len() < 4096);
+        }
+    }
+
+    #[test]
+    fn a_cut_leaves_whole_characters() {
+        assert_eq!(capped("éé", 3), "é");
+        assert_eq!(capped("abc", 3), "abc");
+        assert_eq!(capped("abc", 0), "");
+    }
 }
