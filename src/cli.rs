@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+pub mod demo;
 pub mod keys;
 
 /// Runs the subcommand that the command line names.

@@ -6,8 +6,11 @@
 pub mod agents;
 pub mod application;
 pub mod browser;
+pub mod configuration;
+pub mod folder;
 pub mod provider;
 pub mod site;
+pub mod tour;
 
 /// The style sheet of the demonstration's pages.
 const STYLE: &str = include_str!("demo/style.css");
