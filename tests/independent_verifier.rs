@@ -15,6 +15,9 @@ use portillon::identity::{ClaimValue, Claims, Encoding, HeaderPlan, HeaderPrefix
 use portillon::signature::{Algorithm, CoveredFields, Signer, Target, nonce};
 use serde_json::{Map, Value, json};
 
+#[path = "verifier/documented.rs"]
+mod documented;
+
 const TAG: &str = "paie";
 const SHARED: &[u8] = b"a secret that one application shares with the gateway";
 const ALGORITHMS: [Algorithm; 3] = [Algorithm::EcdsaP256Sha256, Algorithm::Ed25519, Algorithm::HmacSha256];
