@@ -3,6 +3,8 @@
 //! Names such as C-SMUG-1 are those of the project's attack list. After each refusal a clean request is sent on a new
 //! connection, and the upstream must have seen that one only.
 
+#![allow(clippy::unwrap_used, reason = "a helper of a test fails where the test does")]
+
 #[path = "connection/harness.rs"]
 mod harness;
 #[path = "connection/keep_alive.rs"]

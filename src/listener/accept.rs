@@ -38,11 +38,13 @@ where
         tokio::select! {
             biased;
             _ = shutdown_begun(&mut shutdown) => break,
-            Some(ended) = connections.join_next() => report(ended),
             accepted = next(&bound, &front) => {
                 let visit = Visit { front: Arc::clone(&front), acceptor: acceptor.clone(), shutdown: shutdown.clone() };
                 connections.spawn(visit.run(accepted));
             }
+        }
+        while let Some(ended) = connections.try_join_next() {
+            report(ended);
         }
     }
     // Whoever connects from now on is told so at once.
@@ -70,12 +72,11 @@ struct Accepted {
     place: OwnedSemaphorePermit,
 }
 
-/// The next connection, once there is room for it. Loses none when dropped.
+/// The next connection, once there is room for it.
 async fn next<P: ProxyHttp>(bound: &Bound, front: &Front<P>) -> Accepted {
-    let place = take_place(front).await;
     loop {
         match bound.socket.accept().await {
-            Ok((socket, peer)) => return Accepted { socket, peer, place },
+            Ok((socket, peer)) => return Accepted { socket, peer, place: take_place(front).await },
             Err(error) => recover(&error, front).await,
         }
     }
@@ -113,33 +114,40 @@ where
     P: ProxyHttp + Send + Sync + 'static,
     P::CTX: Send + Sync,
 {
-    async fn run(self, Accepted { socket, peer, place }: Accepted) {
+    async fn run(mut self, Accepted { socket, peer, place }: Accepted) {
         let _place = place;
-        self.front.counters.accepted.fetch_add(1, Ordering::Relaxed);
-        let _open = Gauge::raise(&self.front.counters.connections);
+        let front = Arc::clone(&self.front);
+        front.counters.accepted.fetch_add(1, Ordering::Relaxed);
+        let _open = Gauge::raise(&front.counters.connections);
         let mut connection = Connection::new(peer, self.shutdown.clone());
-        let stream: Stream = match &self.acceptor {
+        let stream: Stream = match self.acceptor.take() {
             None => Box::new(socket),
-            Some(acceptor) => match handshake(acceptor, socket, self.front.limits.handshake_timeout).await {
+            Some(acceptor) => match self.handshake(&acceptor, socket).await {
+                None => return,
                 Some(stream) => {
                     connection.tls = true;
                     connection.server_name = server_name(&stream);
                     Box::new(stream)
                 }
-                None => return,
             },
         };
-        Conversation { front: &self.front, connection, shutdown: self.shutdown }.run(stream).await;
+        Conversation { front: &front, connection, shutdown: self.shutdown }.run(stream).await;
     }
-}
 
-async fn handshake(acceptor: &Acceptor, socket: Socket, deadline: Duration) -> Option<TlsStream<Socket>> {
-    match timeout(deadline, acceptor.tls_handshake(socket)).await {
-        Ok(Ok(stream)) => return Some(stream),
-        Ok(Err(error)) => tracing::debug!(reason = "tls_handshake_failed", %error, "no TLS connection came about"),
-        Err(_) => tracing::debug!(reason = "tls_handshake_timeout", "a TLS handshake took too long"),
+    async fn handshake(&mut self, acceptor: &Acceptor, socket: Socket) -> Option<TlsStream<Socket>> {
+        let deadline = self.front.limits.handshake_timeout;
+        tokio::select! {
+            biased;
+            outcome = timeout(deadline, acceptor.tls_handshake(socket)) => match outcome {
+                Ok(Ok(stream)) => return Some(stream),
+                Ok(Err(error)) => tracing::debug!(reason = "tls_handshake_failed", %error, "no TLS connection"),
+                Err(_) => tracing::debug!(reason = "tls_handshake_timeout", "a TLS handshake took too long"),
+            },
+            // Nothing was asked yet, so the client can ask elsewhere.
+            () = shutdown_begun(&mut self.shutdown) => {}
+        }
+        None
     }
-    None
 }
 
 fn server_name(stream: &TlsStream<Socket>) -> Option<Arc<str>> {

@@ -21,17 +21,35 @@ enum State {
 /// The part of a chunked body (RFC 9112 section 7.1) that the next byte belongs to.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Chunk {
-    Data { left: u64 },
+    Data {
+        left: u64,
+    },
     DataCr,
     DataLf,
     Done,
     EndLf,
-    Extension { size: u64, seen: u16 },
-    Size { size: u64, digits: u8 },
-    SizeLf { size: u64 },
-    Trailer { seen: u16 },
-    TrailerLf { seen: u16 },
-    TrailerStart { seen: u16 },
+    Extension {
+        size: u64,
+        seen: u16,
+    },
+    /// Nothing that follows can be trusted.
+    Malformed,
+    Size {
+        size: u64,
+        digits: u8,
+    },
+    SizeLf {
+        size: u64,
+    },
+    Trailer {
+        seen: u16,
+    },
+    TrailerLf {
+        seen: u16,
+    },
+    TrailerStart {
+        seen: u16,
+    },
 }
 
 impl Body {
@@ -82,7 +100,10 @@ impl Chunk {
                 Self::Data { left } => take(left, &bytes[used..]),
                 _ => 1,
             };
-            *self = self.after(bytes[used - 1]).ok_or_else(malformed)?;
+            *self = self.after(bytes[used - 1]).unwrap_or(Self::Malformed);
+            if *self == Self::Malformed {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "the request's chunked body is malformed"));
+            }
         }
         Ok(used)
     }
@@ -121,10 +142,6 @@ impl Chunk {
 fn extra(seen: u16, byte: u8) -> Option<u16> {
     let is_legal = seen < MOST_EXTRA && (byte == b'\t' || !byte.is_ascii_control());
     is_legal.then_some(seen + 1)
-}
-
-fn malformed() -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, "the request's chunked body is malformed")
 }
 
 #[cfg(test)]
@@ -193,7 +210,9 @@ mod tests {
             "1000000000000000\r\n",
             "0\r\n\rX",
         ] {
-            assert!(Body::chunked().advance(body.as_bytes()).is_err(), "{body:?}");
+            let mut malformed = Body::chunked();
+            assert!(malformed.advance(body.as_bytes()).is_err(), "{body:?}");
+            assert!(malformed.advance(b"0\r\n\r\n").is_err(), "it stays so: {body:?}");
         }
         let endless = format!("1;{}", "a".repeat(5000));
         assert!(Body::chunked().advance(endless.as_bytes()).is_err());

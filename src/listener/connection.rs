@@ -138,7 +138,8 @@ where
         match settings {
             Some(settings) => settings.apply_to_session(&mut session),
             None => {
-                session.set_keepalive_reuses_remaining(Some(self.front.limits.keepalive_requests.saturating_sub(1)))
+                let after_this = self.front.limits.keepalive_requests.saturating_sub(1);
+                session.set_keepalive_reuses_remaining(Some(after_this));
             }
         }
         session.set_pipelined_prefix(head);

@@ -216,14 +216,13 @@ mod tests {
         install_provider();
         let folder = tempfile::tempdir().unwrap();
         let good = write(&folder, "good", &["a"]);
-        let missing = folder.path().join("missing.pem");
-        let files = CertificateFiles { cert: missing.clone(), ..good.clone() };
+        let files = CertificateFiles { cert: folder.path().join("missing.pem"), ..good.clone() };
         let error = Certificates::load(&[files]).unwrap_err().to_string();
         assert!(error.contains("missing.pem"), "{error}");
 
-        let swapped = CertificateFiles { cert: good.key.clone(), key: good.key.clone() };
+        let swapped = CertificateFiles { cert: good.key.clone(), key: good.key };
         assert!(matches!(Certificates::load(&[swapped]), Err(TlsError::NoCertificate { .. })));
-        let keyless = CertificateFiles { cert: good.cert.clone(), key: good.cert.clone() };
+        let keyless = CertificateFiles { cert: good.cert.clone(), key: good.cert };
         let error = Certificates::load(&[keyless]).unwrap_err();
         assert!(matches!(error, TlsError::File { .. }), "{error}");
         assert!(matches!(Certificates::load(&[]), Err(TlsError::NoCertificates)));

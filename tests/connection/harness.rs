@@ -22,17 +22,17 @@ use tokio::time::timeout;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// An upstream that keeps every request it got, head and body, and answers by path.
-pub struct Upstream {
-    pub address: SocketAddr,
+pub(crate) struct Upstream {
+    pub(crate) address: SocketAddr,
     seen: Arc<Mutex<Vec<String>>>,
     /// Lets one request to `/slow` be answered.
-    pub release: Arc<Notify>,
+    pub(crate) release: Arc<Notify>,
     /// Tells that a request to `/slow` arrived.
-    pub arrived: Arc<Notify>,
+    pub(crate) arrived: Arc<Notify>,
 }
 
 impl Upstream {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let upstream = Self {
             address: listener.local_addr().unwrap(),
@@ -50,12 +50,12 @@ impl Upstream {
     }
 
     /// The requests so far; forgets them.
-    pub fn take_seen(&self) -> Vec<String> {
+    pub(crate) fn take_seen(&self) -> Vec<String> {
         std::mem::take(&mut *self.seen.lock().unwrap())
     }
 
     /// The request lines so far; forgets them.
-    pub fn take_lines(&self) -> Vec<String> {
+    pub(crate) fn take_lines(&self) -> Vec<String> {
         self.take_seen().iter().map(|request| request.lines().next().unwrap_or_default().to_owned()).collect()
     }
 }
@@ -169,68 +169,68 @@ impl RefuseHead for Refuse {
 }
 
 /// A gateway that runs.
-pub struct Running {
-    pub address: SocketAddr,
-    pub counters: Arc<Counters>,
-    pub serving: JoinHandle<()>,
-    pub upstream: Upstream,
+pub(crate) struct Running {
+    pub(crate) address: SocketAddr,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) serving: JoinHandle<()>,
+    pub(crate) upstream: Upstream,
     live: Arc<Mutex<Vec<Arc<Kill>>>>,
     drain: watch::Sender<bool>,
 }
 
 impl Running {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::with(Limits::default()).await
     }
 
-    pub async fn with(limits: Limits) -> Self {
+    pub(crate) async fn with(limits: Limits) -> Self {
         let address = Address::Tcp(([127, 0, 0, 1], 0).into());
         let bound = listener::bind(&[Binding { address, tls: None, mode: None }]).unwrap();
         Self::on(bound.into_iter().next().unwrap(), limits).await
     }
 
-    pub async fn on(bound: Bound, limits: Limits) -> Self {
+    pub(crate) async fn on(bound: Bound, limits: Limits) -> Self {
         let upstream = Upstream::start().await;
         let live = Arc::<Mutex<Vec<_>>>::default();
         let gateway = Gateway { upstream: upstream.address, live: live.clone() };
         let proxy = Arc::new(http_proxy(&Arc::new(ServerConf::default()), gateway));
         let front = Arc::new(Front::new(proxy, Arc::new(Refuse), limits));
         let (drain, draining) = watch::channel(false);
-        let address = bound.local_addr().unwrap_or(([0, 0, 0, 0], 0).into());
+        let address = bound.local_addr().unwrap_or_else(|| ([0, 0, 0, 0], 0).into());
         let counters = front.counters().clone();
         let serving = tokio::spawn(listener::serve(bound, front, draining));
         Self { address, counters, serving, upstream, live, drain }
     }
 
-    pub fn drain(&self) {
+    pub(crate) fn drain(&self) {
         self.drain.send_replace(true);
     }
 
     /// The kill handle of the request that came last.
-    pub fn last_kill(&self) -> Arc<Kill> {
+    pub(crate) fn last_kill(&self) -> Arc<Kill> {
         self.live.lock().unwrap().last().unwrap().clone()
     }
 
-    pub async fn connect(&self) -> TcpStream {
+    pub(crate) async fn connect(&self) -> TcpStream {
         TcpStream::connect(self.address).await.unwrap()
     }
 
     /// Sends `bytes` on a connection of their own and reads until the gateway closes it.
-    pub async fn exchange(&self, bytes: &[u8]) -> String {
+    pub(crate) async fn exchange(&self, bytes: &[u8]) -> String {
         let mut client = self.connect().await;
         client.write_all(bytes).await.unwrap();
         read_to_end(&mut client).await
     }
 
     /// A clean request on a new connection gets its own answer, and nothing else reached the upstream since the last.
-    pub async fn assert_untouched(&self, after: &str) {
+    pub(crate) async fn assert_untouched(&self, after: &str) {
         let answer = self.exchange(b"GET /clean HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
         assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("/clean "), "after {after}: {answer}");
         assert_eq!(self.upstream.take_lines(), ["GET /clean HTTP/1.1"], "after {after}");
     }
 
     /// Waits until `count` connections are open.
-    pub async fn open_connections(&self, count: u64) {
+    pub(crate) async fn open_connections(&self, count: u64) {
         within(async {
             while self.counters.connections() != count {
                 tokio::task::yield_now().await;
@@ -241,12 +241,12 @@ impl Running {
 }
 
 /// Fails instead of hanging.
-pub async fn within<F: Future>(future: F) -> F::Output {
+pub(crate) async fn within<F: Future>(future: F) -> F::Output {
     timeout(PATIENCE, future).await.expect("this should not take so long")
 }
 
 /// Everything until the connection is closed by its other end.
-pub async fn read_to_end(stream: &mut (impl AsyncRead + Unpin)) -> String {
+pub(crate) async fn read_to_end(stream: &mut (impl AsyncRead + Unpin)) -> String {
     let mut bytes = Vec::new();
     // A reset after the answer is a close, too.
     let _ = within(stream.read_to_end(&mut bytes)).await;
@@ -254,7 +254,7 @@ pub async fn read_to_end(stream: &mut (impl AsyncRead + Unpin)) -> String {
 }
 
 /// Bytes up to and including `end`, and none after it; `None` where the connection ends before.
-pub async fn read_until(stream: &mut (impl AsyncRead + Unpin), end: &str) -> Option<String> {
+pub(crate) async fn read_until(stream: &mut (impl AsyncRead + Unpin), end: &str) -> Option<String> {
     let mut bytes = Vec::new();
     while !bytes.ends_with(end.as_bytes()) {
         bytes.push(stream.read_u8().await.ok()?);
@@ -274,7 +274,7 @@ async fn read_body(stream: &mut (impl AsyncRead + Unpin), head: &str) -> Option<
 }
 
 /// One answer: its head and its body.
-pub async fn read_answer(stream: &mut (impl AsyncRead + Unpin)) -> (String, String) {
+pub(crate) async fn read_answer(stream: &mut (impl AsyncRead + Unpin)) -> (String, String) {
     within(async {
         let head = read_until(stream, "\r\n\r\n").await.expect("an answer");
         let body = read_body(stream, &head).await.expect("a body");
@@ -284,7 +284,7 @@ pub async fn read_answer(stream: &mut (impl AsyncRead + Unpin)) -> (String, Stri
 }
 
 /// Sends a request and reads its answer; the connection stays.
-pub async fn ask(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), request: &str) -> (String, String) {
+pub(crate) async fn ask(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), request: &str) -> (String, String) {
     stream.write_all(request.as_bytes()).await.unwrap();
     stream.flush().await.unwrap();
     read_answer(stream).await
