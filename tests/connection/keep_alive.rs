@@ -143,3 +143,20 @@ async fn a_tunnel_carries_bytes_both_ways() {
         assert_eq!(echo, frame);
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_clients_at_a_time_get_their_own_answers() {
+    let gateway = Running::start().await;
+    let clients = (0..40).map(async |number| {
+        let mut client = gateway.connect().await;
+        for round in 0..20 {
+            let body = format!("{number}-{round}");
+            let request = format!("POST /{body} HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+            assert_eq!(ask(&mut client, &request).await.1, format!("/{body} {body}"));
+        }
+    });
+    futures_util::future::join_all(clients).await;
+    gateway.open_connections(0).await;
+    assert_eq!(gateway.upstream.take_seen().len(), 40 * 20);
+    assert_eq!((gateway.counters.accepted(), gateway.counters.requests()), (40, 0));
+}

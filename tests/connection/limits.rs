@@ -100,3 +100,30 @@ async fn at_the_cap_a_new_connection_waits_for_a_busy_one() {
     drop(first);
     assert_eq!(read_answer(&mut second).await.1, "/second ");
 }
+
+#[tokio::test]
+async fn c_dos_8_a_lack_of_descriptors_is_survived() {
+    // The limit is the process's: it must not be this one's.
+    let test = "limits::few_descriptors";
+    let line = format!("ulimit -n 64 && exec \"$0\" --exact {test} --ignored");
+    let binary = std::env::current_exe().unwrap();
+    let run = std::process::Command::new("sh").arg("-c").arg(line).arg(binary).output().unwrap();
+    let output = String::from_utf8_lossy(&run.stdout);
+    assert!(run.status.success() && output.contains("1 passed"), "{output}");
+}
+
+#[tokio::test]
+#[ignore = "runs in a process of its own, which has few descriptors"]
+async fn few_descriptors() {
+    let gateway = Running::start().await;
+    let mut clients = Vec::new();
+    while let Ok(client) = tokio::net::TcpStream::connect(gateway.address).await {
+        assert!(clients.len() < 64, "the process has more descriptors than it should");
+        clients.push(client);
+        // The gateway takes its share, until there is none.
+        tokio::task::yield_now().await;
+    }
+    drop(clients);
+    gateway.open_connections(0).await;
+    gateway.assert_untouched("a lack of descriptors").await;
+}

@@ -18,6 +18,17 @@ async fn a_soft_kill_ends_an_idle_tunnel_with_a_close_frame() {
 }
 
 #[tokio::test]
+async fn a_soft_kill_ends_an_idle_event_stream() {
+    let gateway = Running::start().await;
+    let mut client = gateway.connect().await;
+    client.write_all(b"GET /stream HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    within(read_until(&mut client, "hello\r\n")).await.unwrap();
+    gateway.last_kill().soft();
+    assert_eq!(read_to_end(&mut client).await, "");
+    gateway.open_connections(0).await;
+}
+
+#[tokio::test]
 async fn a_hard_kill_closes_the_connection() {
     let gateway = Running::start().await;
     let mut client = gateway.connect().await;

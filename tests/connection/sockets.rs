@@ -100,3 +100,16 @@ async fn a_tls_handshake_has_its_own_deadline() {
     assert_eq!(read_to_end(&mut silent).await, "");
     gateway.open_connections(0).await;
 }
+
+#[tokio::test]
+async fn a_handshake_that_hangs_does_not_hold_up_the_end() {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let folder = tempfile::tempdir().unwrap();
+    let certificates = Certificates::load(&[write_certificate(folder.path(), "paie.example")]).unwrap();
+    let gateway = start_tls(&certificates, Limits { handshake_timeout: Duration::MAX, ..Limits::default() }).await;
+    let mut silent = gateway.connect().await;
+    gateway.open_connections(1).await;
+    gateway.drain();
+    assert_eq!(read_to_end(&mut silent).await, "");
+    within(gateway.serving).await.unwrap();
+}
