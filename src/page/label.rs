@@ -35,6 +35,7 @@ pub(super) struct Labels {
     session_age: &'static str,
     idle_left: &'static str,
     absolute_left: &'static str,
+    within: &'static str,
     log_out: &'static str,
     log_out_how: &'static str,
     back: &'static str,
@@ -77,10 +78,11 @@ static FRENCH: Labels = Labels {
     header: "En-tête",
     session: "Durée de la session",
     session_age: "Ouverte depuis",
-    idle_left: "Sans activité, se ferme dans",
-    absolute_left: "Dans tous les cas, se ferme dans",
+    idle_left: "Inactivité encore permise",
+    absolute_left: "Fin dans tous les cas",
+    within: "dans",
     log_out: "Se déconnecter",
-    log_out_how: "La déconnexion ferme cette session. Les autres applications restent ouvertes.",
+    log_out_how: "Les autres applications que vous avez ouvertes le restent.",
     back: "Revenir à l’application",
 };
 
@@ -111,10 +113,11 @@ static ENGLISH: Labels = Labels {
     header: "Header",
     session: "How long the session lasts",
     session_age: "Open for",
-    idle_left: "Without activity, closes in",
-    absolute_left: "In any case, closes in",
+    idle_left: "May still be left idle for",
+    absolute_left: "Ends in any case",
+    within: "in",
     log_out: "Log out",
-    log_out_how: "Logging out closes this session. Other applications stay open.",
+    log_out_how: "Other applications that you opened stay open.",
     back: "Back to the application",
 };
 

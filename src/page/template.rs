@@ -141,7 +141,8 @@ impl Templates {
         Self { environment, style }
     }
 
-    fn names() -> Vec<&'static str> {
+    /// Every file that may stand in an operator's folder.
+    pub(super) fn names() -> Vec<&'static str> {
         OURS.map(|(name, _)| name).into_iter().chain(NOTICES).chain([STYLE_NAME]).collect()
     }
 }

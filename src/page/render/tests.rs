@@ -1,11 +1,14 @@
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use http::StatusCode;
 use serde_json::Value;
 
 use super::*;
-use crate::page::{LoginFailure, LoopCause, ProviderError};
+use crate::crypto::sha256;
+use crate::page::{AgentView, LoginFailure, LoopCause, MeView, ProviderError};
 
 const VIEW: View<'_> = View {
     language: Language::French,
@@ -79,8 +82,7 @@ fn pages_run_nothing_load_nothing_and_are_kept_nowhere() {
     let answer = pages().render(&Message::NoRoute, &VIEW);
     let html = std::str::from_utf8(&answer.body).unwrap();
     let style = between(html, "<style>", "</style>");
-    use base64::Engine as _;
-    let hash = base64::engine::general_purpose::STANDARD.encode(crate::crypto::sha256(style.as_bytes()));
+    let hash = STANDARD.encode(sha256(style.as_bytes()));
     let headers = headers(&answer);
     let policy = format!(
         "default-src 'none'; style-src 'sha256-{hash}'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -283,6 +285,17 @@ mod replaced {
             assert_eq!(pages.render(&message, &VIEW).body, "mine", "{}", message.page());
         }
     }
-}
 
-use crate::page::{AgentView, MeView};
+    #[test]
+    fn the_documents_name_every_template_and_every_variable() {
+        let documents = include_str!("../../../docs/pages.md");
+        for name in Templates::names() {
+            assert!(documents.contains(&format!("`{name}`")), "{name}");
+        }
+        let wording = Wording::new(&Message::NoRoute, Language::French, "ProConnect");
+        let context = serde_json::to_value(Context::new(&Message::NoRoute, &VIEW, &wording)).unwrap();
+        for variable in context.as_object().unwrap().keys().filter(|variable| *variable != "wording") {
+            assert!(documents.contains(&format!("| `{variable}` |")), "{variable}");
+        }
+    }
+}
