@@ -85,3 +85,19 @@ impl FromStr for Algorithm {
         known.into_iter().find(|algorithm| algorithm.as_str() == name).ok_or(UnknownAlgorithm)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_algorithm_and_its_key_type_name_each_other() {
+        for name in ["ecdsa-p256-sha256", "ed25519", "hmac-sha256"] {
+            let algorithm: Algorithm = name.parse().unwrap();
+            assert_eq!(algorithm.to_string(), name);
+            assert_eq!(Algorithm::of(KeyType::from(algorithm)), Some(algorithm));
+        }
+        assert_eq!("EdDSA".parse::<Algorithm>(), Err(UnknownAlgorithm));
+        assert_eq!(Algorithm::of(KeyType::Rsa2048), None);
+    }
+}

@@ -14,7 +14,11 @@ pub fn push_derived(base: &mut String, component: &Component, target: &Target<'_
     push_name(base, component);
     match component {
         // Compared without regard to case, so signed in lower case (section 2.2.3).
-        Component::Authority => base.extend(target.authority.chars().map(|letter| letter.to_ascii_lowercase())),
+        Component::Authority => {
+            let at = base.len();
+            base.push_str(target.authority);
+            base[at..].make_ascii_lowercase();
+        }
         Component::Field { .. } => {}
         Component::Method => base.push_str(target.method),
         Component::Path => base.push_str(if target.path.is_empty() { "/" } else { target.path }),
