@@ -10,7 +10,7 @@ use pingora::protocols::Stream;
 use pingora::protocols::http::ServerSession;
 use pingora::proxy::ProxyHttp;
 use pingora::server::ShutdownWatch;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{sleep, timeout};
 
 use super::Front;
 use super::guarded_stream::{GuardedStream, Home, Returned, Wire};
@@ -60,7 +60,7 @@ where
                     ControlFlow::Break(()) => return,
                 },
                 Err(Ended::Bad { bad, length }) => return self.refuse(wire, bad, length).await,
-                Err(Ended::Quiet) => return,
+                Err(Ended::Quiet) => return finish(wire).await,
             }
             if self.connection.is_draining() {
                 return linger(wire).await;
@@ -73,18 +73,22 @@ where
         if wire.ahead.is_empty() {
             self.first_bytes(wire, patience).await?;
         }
-        let deadline = Instant::now() + self.front.limits.head_timeout;
+        let length = match timeout(self.front.limits.head_timeout, self.whole_head(wire)).await {
+            Ok(length) => length?,
+            Err(_) => return Err(Ended::Bad { bad: BadHead::HeadTimeout, length: wire.ahead.len() }),
+        };
+        self.judge(wire, length)
+    }
+
+    /// Reads until the head is complete; its length.
+    async fn whole_head(&self, wire: &mut Wire) -> Result<usize, Ended> {
         let mut scanner = Scanner::default();
         loop {
             match scanner.advance(&wire.ahead, &self.front.limits) {
-                Ok(Some(length)) => return self.judge(wire, length),
+                Ok(Some(length)) => return Ok(length),
+                Ok(None) if wire.fill().await? == 0 => return Err(Ended::Quiet),
                 Ok(None) => {}
                 Err(bad) => return Err(Ended::Bad { bad, length: wire.ahead.len() }),
-            }
-            match timeout_at(deadline, wire.fill()).await {
-                Ok(Ok(1..)) => {}
-                Ok(_) => return Err(Ended::Quiet),
-                Err(_) => return Err(Ended::Bad { bad: BadHead::HeadTimeout, length: wire.ahead.len() }),
             }
         }
     }
@@ -167,6 +171,11 @@ async fn end_request(reused: Option<ReusedHttpStream>, home: &Home) -> ControlFl
         _ => {}
     }
     ControlFlow::Break(())
+}
+
+/// Says that nothing more comes, which TLS wants said in so many words (RFC 8446 section 6.1).
+async fn finish(mut wire: Wire) {
+    let _ = timeout(LINGER, wire.finish()).await;
 }
 
 async fn linger(mut wire: Wire) {

@@ -64,12 +64,17 @@ impl Wire {
         self.io.flush().await
     }
 
+    /// Sends what is left, and the end of the stream.
+    pub(super) async fn finish(&mut self) -> io::Result<()> {
+        self.io.shutdown().await
+    }
+
     /// Ends the connection so that the client can read what was sent last.
     ///
     /// A socket closed over unread bytes resets the connection, and the client may lose the answer. So we say that we
     /// have finished, then read and forget at most `most` bytes until the client has finished too.
     pub(super) async fn linger(&mut self, mut most: usize) -> io::Result<()> {
-        self.io.shutdown().await?;
+        self.finish().await?;
         while most > 0 {
             self.ahead.clear();
             match self.fill().await? {
