@@ -1,1 +1,217 @@
-//! config
+//! The configuration: the only reader of TOML. What leaves here is checked and ready to use.
+//!
+//! `portillon.toml` holds everything; files in `routes.d` beside it hold more routes. [`load`] reads them into a
+//! [`Config`], or tells everything that is wrong, each with its file, line and a remedy.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderName;
+use ipnet::IpNet;
+use rustls::pki_types::CertificateDer;
+
+use crate::identity::{Encoding, HeaderPrefix};
+use crate::listener::tls::CertificateFiles;
+use crate::listener::{Address, Limits};
+use crate::policy::{BlockOrigin, PublicRule, Rules};
+use crate::route::{Authority, PathPrefix, Scheme};
+use crate::secret::Secret;
+use crate::telemetry::log::LogFormat;
+use crate::upstream::Origin;
+use crate::{oidc, session, signature};
+
+mod diagnostic;
+mod keys;
+mod load;
+mod mask;
+mod names;
+mod parse;
+mod quantity;
+mod raw;
+mod source;
+mod suggest;
+mod surroundings;
+mod vocabulary;
+
+pub use diagnostic::{Diagnostic, Severity};
+pub use load::{load, parse};
+
+/// Where the configuration is looked for when the command line names no file.
+pub const DEFAULT_FILE: &str = "/etc/portillon/portillon.toml";
+
+/// What a configuration is read for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Purpose {
+    /// To say whether it is right. A systemd credential cannot be read outside its unit: a warning, and the secret is
+    /// empty.
+    Check,
+    /// To run it. Every secret is there, or it is an error.
+    Run,
+}
+
+/// A configuration that can be used, and what is unwise in it.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// In the order of the files.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// Everything that the gateway is told.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `[server]`
+    pub server: ServerConfig,
+    /// `[admin] listen`: metrics, health and status. Empty: nowhere.
+    pub admin: Vec<Address>,
+    /// `[provider]`, and `[identity] required`.
+    pub provider: oidc::Settings,
+    /// `[provider] redirect_path`, on every host.
+    pub redirect_path: String,
+    /// `[provider] post_logout_redirect_path`, on every host.
+    pub post_logout_redirect_path: String,
+    /// `[session]`
+    pub session: session::Lifetime,
+    /// `[identity] header_prefix`
+    pub header_prefix: HeaderPrefix,
+    /// `[identity] encoding`
+    pub encoding: Encoding,
+    /// `[signing]`
+    pub signing: SigningConfig,
+    /// `[[route]]`, in the order of the files. No two have the same name, or the same authority and path.
+    pub routes: Vec<RouteConfig>,
+    /// `[log] format`
+    pub log: LogFormat,
+}
+
+/// `[server]`
+#[derive(Clone, Debug)]
+pub struct ServerConfig {
+    /// `listen` and `[[server.listener]]`, each address once.
+    pub listeners: Vec<ListenerConfig>,
+    /// What agents see.
+    pub external_scheme: Scheme,
+    /// What is reserved on every host: `/.portillon/`. Starts and ends with `/`.
+    pub prefix: String,
+    /// This machine's own folder.
+    pub state_dir: PathBuf,
+    /// The folder of sealing and signing keys.
+    pub keys_dir: PathBuf,
+    /// Whose `Forwarded` and `X-Forwarded-*` are believed.
+    pub trusted_proxies: Vec<TrustedProxy>,
+    /// Where the operator keeps pages that replace ours.
+    pub pages_dir: Option<PathBuf>,
+    /// `[server.limits]`
+    pub limits: Limits,
+    /// `[server.tls] certificates`, each of which was read once. Empty where no listener speaks TLS.
+    pub certificates: Vec<CertificateFiles>,
+}
+
+/// One address to listen on.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ListenerConfig {
+    /// Where.
+    pub address: Address,
+    /// Whether TLS ends here, with the certificates of `[server.tls]`.
+    pub tls: bool,
+    /// Who may connect to a unix socket.
+    pub mode: Option<u32>,
+}
+
+/// A peer whose word about the client's address is believed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum TrustedProxy {
+    /// Any address of this network.
+    Network(IpNet),
+    /// Whoever connects to a unix socket.
+    Unix,
+}
+
+/// `[signing]`
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct SigningConfig {
+    /// Of request signatures, where a route does not say otherwise.
+    pub algorithm: signature::Algorithm,
+    /// `expires` − `created` of a request signature.
+    pub lifetime: Duration,
+    /// `exp` − `iat` of an assertion.
+    pub assertion_lifetime: Duration,
+}
+
+/// `[[route]]`
+#[derive(Clone, Debug)]
+pub struct RouteConfig {
+    /// Unique.
+    pub name: String,
+    /// The authority that agents see, without the port that the external scheme implies.
+    pub authority: Authority,
+    /// What the route is responsible for on its host.
+    pub path: PathPrefix,
+    /// Where the application listens: at least one, all of one scheme, taken in turn.
+    pub upstreams: Vec<Origin>,
+    /// Who signs the application's certificate; none: the system's roots.
+    pub upstream_ca: Option<Arc<[CertificateDer<'static>]>>,
+    /// The name in the application's certificate, where it is not the host of its origin.
+    pub upstream_server_name: Option<String>,
+    /// To reach the application.
+    pub connect_timeout: Duration,
+    /// The longest silence of the application.
+    pub silence_timeout: Duration,
+    /// Whether requests carry a signature (RFC 9421).
+    pub sign_request: bool,
+    /// Whether requests carry an assertion.
+    pub sign_assertion: bool,
+    /// Of request signatures.
+    pub signature_algorithm: signature::Algorithm,
+    /// The key of `hmac-sha256`: there with that algorithm, and no other route has the same one.
+    pub hmac_key: Option<Secret<Vec<u8>>>,
+    /// The assertion's `aud` and the signature's `tag`.
+    pub audience: String,
+    /// What this application receives; none: every claim.
+    pub claims: Option<BTreeSet<String>>,
+    /// More headers for this application, and the claim that each holds.
+    pub headers: Vec<(HeaderName, String)>,
+    /// The application's own logouts, which also end the session.
+    pub logout_paths: Vec<LogoutPath>,
+    /// Whom agents ask for help.
+    pub contact: Option<String>,
+    /// `[[route.public]]`
+    pub public: Vec<PublicRule>,
+    /// `[[route.deny]]` and `[[route.allow]]`
+    pub rules: Rules,
+    /// The largest request body, in bytes; none: any.
+    pub max_body: Option<u64>,
+    /// Where the route stands.
+    pub origin: BlockOrigin,
+}
+
+/// An address of an application that logs the agent out.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct LogoutPath {
+    /// The canonical path (see [`crate::route::RequestPath::canonical`]), compared as a whole.
+    pub path: String,
+    /// What the query must contain, as a whole parameter or several.
+    pub query: Option<String>,
+}
+
+impl Config {
+    /// Every `redirect_uri` to register at the provider.
+    #[must_use]
+    pub fn redirect_uris(&self) -> Vec<String> {
+        self.on_every_host(&self.redirect_path)
+    }
+
+    /// Every `post_logout_redirect_uri` to register at the provider.
+    #[must_use]
+    pub fn post_logout_redirect_uris(&self) -> Vec<String> {
+        self.on_every_host(&self.post_logout_redirect_path)
+    }
+
+    fn on_every_host(&self, path: &str) -> Vec<String> {
+        let authorities: BTreeSet<&Authority> = self.routes.iter().map(|route| &route.authority).collect();
+        authorities.iter().map(|authority| format!("{}://{authority}{path}", self.server.external_scheme)).collect()
+    }
+}

@@ -1,0 +1,135 @@
+//! Every key of the configuration, by table: those that work, and those that a later version will bring.
+//!
+//! A key of a feature that is not built yet is an error that says so; to accept and ignore it would let an administrator
+//! believe in a protection that is not there.
+
+/// A kind of table in the configuration.
+#[derive(Debug)]
+pub(super) struct Table {
+    /// As messages name it.
+    pub(super) name: &'static str,
+    /// The keys that work.
+    pub(super) keys: &'static [&'static str],
+    /// The keys that a later version will bring.
+    pub(super) later: &'static [&'static str],
+}
+
+pub(super) static ROOT: Table = Table {
+    name: "the configuration",
+    keys: &["admin", "identity", "log", "provider", "route", "server", "session", "signing"],
+    later: &["audit", "login", "portal", "providers", "rules", "store"],
+};
+
+/// The whole of a file in `routes.d`.
+pub(super) static ROUTE_FILE: Table = Table { name: "a file of routes.d", keys: &["route"], later: &[] };
+
+pub(super) static SERVER: Table = Table {
+    name: "[server]",
+    keys: &[
+        "external_scheme",
+        "keys_dir",
+        "limits",
+        "listen",
+        "listener",
+        "pages_dir",
+        "prefix",
+        "state_dir",
+        "tls",
+        "trusted_proxies",
+    ],
+    later: &["http2", "proxy_protocol"],
+};
+
+pub(super) static LISTENER: Table = Table {
+    name: "[[server.listener]]",
+    keys: &["address", "mode", "tls"],
+    later: &["client_ca_file", "group", "owner", "proxy_protocol"],
+};
+
+pub(super) static TLS: Table =
+    Table { name: "[server.tls]", keys: &["certificates"], later: &["acme", "client_ca_file"] };
+
+pub(super) static CERTIFICATE: Table = Table { name: "a certificate", keys: &["cert", "key"], later: &[] };
+
+pub(super) static LIMITS: Table = Table {
+    name: "[server.limits]",
+    keys: &["head_timeout", "keep_alive", "max_connections", "max_head", "max_headers", "max_request_line"],
+    later: &[],
+};
+
+pub(super) static ADMIN: Table = Table { name: "[admin]", keys: &["listen"], later: &[] };
+
+pub(super) static PROVIDER: Table = Table {
+    name: "[provider]",
+    keys: &[
+        "acr_values",
+        "ca_file",
+        "client_id",
+        "client_secret",
+        "environment",
+        "id_token_signed_response_alg",
+        "issuer",
+        "post_logout_redirect_path",
+        "preset",
+        "proxy",
+        "redirect_path",
+        "scope",
+        "token_endpoint_auth_method",
+        "userinfo_signed_response_alg",
+    ],
+    later: &["idp_hint", "login_hint", "max_age", "prompt", "siret_hint"],
+};
+
+/// `{ credential = … }`, `{ file = … }`, `{ env = … }` or `{ value = … }`.
+pub(super) static SECRET: Table = Table { name: "a secret", keys: &["credential", "env", "file", "value"], later: &[] };
+
+pub(super) static SESSION: Table =
+    Table { name: "[session]", keys: &["absolute", "idle"], later: &["max_per_agent", "refresh_identity"] };
+
+pub(super) static IDENTITY: Table =
+    Table { name: "[identity]", keys: &["encoding", "header_prefix", "required"], later: &[] };
+
+pub(super) static SIGNING: Table =
+    Table { name: "[signing]", keys: &["algorithm", "assertion_lifetime", "lifetime"], later: &[] };
+
+pub(super) static LOG: Table = Table { name: "[log]", keys: &["format"], later: &[] };
+
+pub(super) static ROUTE: Table = Table {
+    name: "[[route]]",
+    keys: &[
+        "allow",
+        "audience",
+        "claims",
+        "connect_timeout",
+        "contact",
+        "deny",
+        "headers",
+        "hmac_key",
+        "host",
+        "logout_paths",
+        "max_body",
+        "name",
+        "path",
+        "public",
+        "sign",
+        "signature_algorithm",
+        "silence_timeout",
+        "upstream",
+        "upstream_ca_file",
+        "upstream_server_name",
+    ],
+    later: &["description", "icon", "idp_hint", "login_hint", "max_age", "prompt", "provider", "rules", "siret_hint"],
+};
+
+/// Header names and the claims that they hold.
+pub(super) static HEADERS: Table = Table { name: "headers", keys: &[], later: &[] };
+
+pub(super) static PUBLIC: Table = Table { name: "[[route.public]]", keys: &["methods", "path"], later: &[] };
+
+/// `[[route.allow]]`; every other key is the name of a claim.
+pub(super) static ALLOW: Table = Table { name: "[[route.allow]]", keys: &["reason"], later: LATER_CONDITIONS };
+
+/// `[[route.deny]]`; every other key is the name of a claim.
+pub(super) static DENY: Table = Table { name: "[[route.deny]]", keys: &["reason"], later: LATER_CONDITIONS };
+
+const LATER_CONDITIONS: &[&str] = &["client_address", "custom", "email_domain", "method", "mfa", "not", "path", "time"];

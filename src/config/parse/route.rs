@@ -1,0 +1,150 @@
+//! `[[route]]`
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use http::HeaderName;
+
+use super::site::Site;
+use super::{proofs, rules, upstream};
+use crate::config::diagnostic::Diagnostic;
+use crate::config::raw::{Item, Section};
+use crate::config::{LogoutPath, RouteConfig, keys, names, quantity};
+use crate::http_ext::{folded_name, folds_under};
+use crate::policy::Rules;
+use crate::route::{Authority, PathPrefix};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const SILENCE_TIMEOUT: Duration = Duration::from_secs(5 * 60);
+
+/// The route that `section` holds; none where an error was told.
+pub(super) fn read(section: &Section<'_>, site: &Site<'_>) -> Option<RouteConfig> {
+    section.refuse_unknown_keys();
+    let name = name(section, site);
+    let path = path(section, site);
+    let authority = authority(section, site, path.as_ref());
+    let upstream = upstream::read(section, site.surroundings);
+    let proofs = proofs::read(section, site, name.as_deref());
+    let claims = claims(section, site);
+    let headers = headers(section, site, claims.as_ref());
+    let path = path.unwrap_or_else(PathPrefix::root);
+    let logout_paths = logout_paths(section, site, &path);
+    let public = section.sections("public", &keys::PUBLIC);
+    let public = public.iter().filter_map(|block| rules::public(block, site, &path)).collect();
+    let rules = Rules { deny: rules::blocks(section, "deny", site), allow: rules::blocks(section, "allow", site) };
+    let contact = section.item("contact").and_then(|item| item.filled()).map(str::to_owned);
+    let upstream = upstream?;
+    let proofs = proofs?;
+    Some(RouteConfig {
+        name: name?,
+        authority: authority?,
+        path,
+        upstreams: upstream.origins,
+        upstream_ca: upstream.ca,
+        upstream_server_name: upstream.server_name,
+        connect_timeout: section.duration("connect_timeout", CONNECT_TIMEOUT),
+        silence_timeout: section.duration("silence_timeout", SILENCE_TIMEOUT),
+        sign_request: proofs.request,
+        sign_assertion: proofs.assertion,
+        signature_algorithm: proofs.algorithm,
+        hmac_key: proofs.hmac_key,
+        audience: proofs.audience,
+        claims,
+        headers,
+        logout_paths,
+        contact,
+        public,
+        rules,
+        max_body: section.item("max_body").and_then(|item| item.read(quantity::size)),
+        origin: section.origin(),
+    })
+}
+
+fn name(section: &Section<'_>, site: &Site<'_>) -> Option<String> {
+    let item = section.required("name")?;
+    let name = item.read(|text| {
+        let shaped = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
+        let fits = shaped && (1..=64).contains(&text.len());
+        if fits { Ok(text.to_owned()) } else { Err("1 to 64 letters, digits, `-`, `.` and `_`, without accents") }
+    })?;
+    site.note_name(&item, &name);
+    Some(name)
+}
+
+fn path(section: &Section<'_>, site: &Site<'_>) -> Option<PathPrefix> {
+    section.item("path").map_or_else(|| Some(PathPrefix::root()), |item| site.own_paths.foreign(&item))
+}
+
+fn authority(section: &Section<'_>, site: &Site<'_>, path: Option<&PathPrefix>) -> Option<Authority> {
+    let item = section.required("host")?;
+    if item.text().is_some_and(|text| text.contains('*')) {
+        item.report(item.error("a host with `*` is not available in this version").help("write a route for each host"));
+        return None;
+    }
+    let authority: Authority = item.read(str::parse)?;
+    let authority = authority.normalized(site.scheme);
+    site.check_host(&item, &authority);
+    if let Some(path) = path {
+        site.note_address(&item, &authority, path);
+    }
+    Some(authority)
+}
+
+fn claims(section: &Section<'_>, site: &Site<'_>) -> Option<BTreeSet<String>> {
+    let elements = section.item("claims")?.elements();
+    let claims = elements
+        .iter()
+        .filter_map(|element| site.vocabulary.claim(element.filled()?, &element.place(), section.report()));
+    Some(claims.collect())
+}
+
+fn headers(section: &Section<'_>, site: &Site<'_>, released: Option<&BTreeSet<String>>) -> Vec<(HeaderName, String)> {
+    let Some(table) = section.item("headers").and_then(|item| item.section(&keys::HEADERS)) else { return Vec::new() };
+    let mut folded = BTreeSet::new();
+    let headers = table.items().filter_map(|item| {
+        let name = header_name(&item, site)?;
+        if !folded.insert(folded_name(item.key())) {
+            item.report(item.error(format!("two headers that upstreams may read as one: `{}`", item.key())));
+        }
+        let claim = site.vocabulary.claim(item.filled()?, &item.place(), section.report())?;
+        if released.is_some_and(|released| !released.contains(&claim)) {
+            let withheld = item.error(format!("`claims` does not let this application have `{claim}`"));
+            item.report(withheld.help("add it there, or leave this header out"));
+        }
+        Some((name, claim))
+    });
+    headers.collect()
+}
+
+fn header_name(item: &Item<'_>, site: &Site<'_>) -> Option<HeaderName> {
+    let (key, place) = (item.key(), item.key_place());
+    let problem = match HeaderName::from_bytes(key.as_bytes()) {
+        Err(_) => format!("`{key}` is not a header name"),
+        Ok(_) if names::is_taken(key) => format!("`{key}` has a meaning of its own in HTTP"),
+        Ok(_) if folds_under(key, site.header_prefix.folded()) => {
+            format!("`{key}` starts with the header prefix `{}`", site.header_prefix.as_str())
+        }
+        Ok(name) => return Some(name),
+    };
+    let refused = Diagnostic::error(&place, problem);
+    item.report(refused.help("choose a name that the application alone reads, such as Remote-User"));
+    None
+}
+
+fn logout_paths(section: &Section<'_>, site: &Site<'_>, route: &PathPrefix) -> Vec<LogoutPath> {
+    let elements: Vec<Item<'_>> = section.item("logout_paths").iter().flat_map(Item::elements).collect();
+    elements.iter().filter_map(|item| logout_path(item, site, route)).collect()
+}
+
+fn logout_path(item: &Item<'_>, site: &Site<'_>, route: &PathPrefix) -> Option<LogoutPath> {
+    let text = item.filled()?;
+    let (path, query) = text.split_once('?').map_or((text, None), |(path, query)| (path, Some(query)));
+    let path = item.read(|_| path.parse::<PathPrefix>()).filter(|path| site.own_paths.leave(item, path))?;
+    if !route.contains_prefix(&path) {
+        item.report(item.error(format!("`{path}` is outside the path of its route, `{route}`")));
+    }
+    if query == Some("") {
+        item.report(item.error("the query is empty").help("leave the `?` out"));
+    }
+    Some(LogoutPath { path: path.as_str().to_owned(), query: query.map(str::to_owned) })
+}

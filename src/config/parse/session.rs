@@ -1,0 +1,32 @@
+//! `[session]`
+
+use std::time::Duration;
+
+use crate::config::quantity::written;
+use crate::config::raw::Section;
+use crate::session::Lifetime;
+
+const IDLE: Duration = Duration::from_secs(60 * 60);
+const ABSOLUTE: Duration = Duration::from_secs(12 * 60 * 60);
+/// An agent who reads a page or fills in a form for longer than this would lose it.
+const SHORT: Duration = Duration::from_secs(15 * 60);
+
+pub(super) fn read(section: &Section<'_>) -> Lifetime {
+    section.refuse_unknown_keys();
+    let lifetime = Lifetime { idle: section.duration("idle", IDLE), absolute: section.duration("absolute", ABSOLUTE) };
+    warn(section, lifetime);
+    lifetime
+}
+
+fn warn(section: &Section<'_>, lifetime: Lifetime) {
+    let Some(item) = section.item("idle").or_else(|| section.item("absolute")) else { return };
+    if lifetime.idle > lifetime.absolute {
+        let (idle, absolute) = (written(lifetime.idle), written(lifetime.absolute));
+        let longer = format!("`idle` ({idle}) is longer than `absolute` ({absolute})");
+        item.report(item.warning(longer).help("a session never lasts longer than `absolute`"));
+    }
+    if lifetime.idle < SHORT {
+        let short = item.warning("agents lose their session after less than 15 minutes without a request");
+        item.report(short.help("who fills in a long form loses what they typed"));
+    }
+}
