@@ -9,12 +9,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderName;
-use ipnet::IpNet;
 use rustls::pki_types::CertificateDer;
 
+use crate::http_ext::TrustedProxy;
 use crate::identity::{Encoding, HeaderPrefix};
 use crate::listener::tls::CertificateFiles;
 use crate::listener::{Address, Limits};
+use crate::logout::LogoutPath;
 use crate::policy::{BlockOrigin, PublicRule, Rules};
 use crate::route::{Authority, PathPrefix, Scheme};
 use crate::secret::Secret;
@@ -121,15 +122,6 @@ pub struct ListenerConfig {
     pub mode: Option<u32>,
 }
 
-/// A peer whose word about the client's address is believed.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum TrustedProxy {
-    /// Any address of this network.
-    Network(IpNet),
-    /// Whoever connects to a unix socket.
-    Unix,
-}
-
 /// `[signing]`
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct SigningConfig {
@@ -186,15 +178,6 @@ pub struct RouteConfig {
     pub max_body: Option<u64>,
     /// Where the route stands.
     pub origin: BlockOrigin,
-}
-
-/// An address of an application that logs the agent out.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct LogoutPath {
-    /// The canonical path (see [`crate::route::RequestPath::canonical`]), compared as a whole.
-    pub path: String,
-    /// What the query must contain, as a whole parameter or several.
-    pub query: Option<String>,
 }
 
 impl Config {

@@ -1,5 +1,9 @@
 //! Small helpers over the `http` crate's types that several modules need.
 
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
 /// A header name as the laxest upstream would read it: lower case, and every byte outside `[a-z0-9]` as `-`.
 ///
 /// CGI, PHP, Rack and WSGI fold `_`, `.` and other bytes together, so two names that fold alike are one name.
@@ -25,6 +29,27 @@ const fn fold(byte: u8) -> u8 {
         b'A'..=b'Z' => byte.to_ascii_lowercase(),
         b'a'..=b'z' | b'0'..=b'9' => byte,
         _ => b'-',
+    }
+}
+
+/// A peer whose `Forwarded` and `X-Forwarded-*` are believed (`trusted_proxies`).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum TrustedProxy {
+    /// Any address of this network.
+    Network(IpNet),
+    /// Whoever connects through a unix socket.
+    Unix,
+}
+
+impl TrustedProxy {
+    /// Whether this is, or holds, the peer at `address`; a peer without one came through a unix socket.
+    #[must_use]
+    pub fn holds(self, address: Option<IpAddr>) -> bool {
+        match (self, address) {
+            (Self::Network(network), Some(address)) => network.contains(&address),
+            (Self::Unix, None) => true,
+            (Self::Network(_), None) | (Self::Unix, Some(_)) => false,
+        }
     }
 }
 
