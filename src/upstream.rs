@@ -1,1 +1,8 @@
-//! upstream
+//! Upstreams: where a route's application listens, and how it is reached.
+
+pub mod origin;
+mod peer;
+mod resolve;
+
+pub use origin::Origin;
+pub use peer::{Reach, Upstream, UpstreamError};
