@@ -1,1 +1,16 @@
-//! login
+//! The login: authorization code flow with PKCE (OpenID Connect Core 1.0 section 3.1, RFC 7636), the way AgentConnect
+//! runs it.
+//!
+//! One sealed cookie per attempt, bound to its `state`, holds what only this browser may know. The `state` itself is
+//! sealed too and carries the page asked for, so that an answer that comes late, twice, or in another tab still ends
+//! there. Rounds are counted: three logins that never arrive are a loop, and end with a page that says why.
+
+pub mod authorization;
+pub mod callback;
+mod return_to;
+pub mod rounds;
+mod transaction;
+
+pub use authorization::{Started, start};
+pub use callback::{Answer, Outcome, answer};
+pub use return_to::{NotReturnable, ReturnTo};

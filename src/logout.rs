@@ -1,1 +1,77 @@
-//! logout
+//! Logout: the agent's session ends here first, then at the provider (OpenID Connect RP-Initiated Logout 1.0).
+//!
+//! AgentConnect has no back-channel: other sites stay open, and the signed-out page says so.
+
+use http::HeaderValue;
+
+use crate::crypto::random_token;
+use crate::oidc::Provider;
+use crate::session::cookie::{self, OwnCookies};
+use crate::session::{Session, Sessions};
+
+/// A path of the application's own that also ends the session (`logout_paths`).
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct LogoutPath {
+    /// The canonical path, exactly (see [`RequestPath::canonical`](crate::route::RequestPath::canonical)).
+    pub path: String,
+    /// Parameters that the query must contain, in any order, where there are some.
+    pub query: Option<String>,
+}
+
+impl LogoutPath {
+    /// Whether a request for `path` with `query` is the application's logout.
+    #[must_use]
+    pub fn matches(&self, path: &str, query: Option<&str>) -> bool {
+        let given: Vec<&str> = query.unwrap_or_default().split('&').collect();
+        let required = self.query.as_deref().unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
+        self.path == path && required.into_iter().all(|pair| given.contains(&pair))
+    }
+}
+
+/// A session ended: what the browser must forget, and where it goes next.
+#[derive(Debug)]
+pub struct Ended {
+    /// `Set-Cookie` values that remove every cookie of ours.
+    pub cookies: Vec<HeaderValue>,
+    /// The provider's `end_session_endpoint` with this logout's parameters, or the signed-out page where the provider
+    /// has none.
+    pub location: String,
+}
+
+/// Ends `session` at `host`; whatever the provider does next, it is over here.
+#[must_use]
+pub fn end(
+    session: &Session,
+    cookies: &OwnCookies,
+    host: &str,
+    post_logout_redirect_uri: &str,
+    (sessions, provider): (&Sessions, &Provider),
+) -> Ended {
+    let id_token = sessions.end(session, cookies, host);
+    let hint = id_token.as_ref().map(|token| token.expose().as_str());
+    let location = provider
+        .end_session_request(hint, post_logout_redirect_uri, &random_token::<32>())
+        .unwrap_or_else(|| post_logout_redirect_uri.to_owned());
+    Ended { cookies: forget(cookies), location }
+}
+
+/// The `Set-Cookie` values that remove every cookie of ours that the browser sent.
+#[must_use]
+pub fn forget(cookies: &OwnCookies) -> Vec<HeaderValue> {
+    cookies.starting_with(cookie::PREFIX).map(|(name, _)| cookie::removed(name)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_logout_path_is_exact_and_its_query_is_contained() {
+        let plain = LogoutPath { path: "/deconnexion.php".into(), query: None };
+        assert!(plain.matches("/deconnexion.php", None) && plain.matches("/deconnexion.php", Some("x=1")));
+        assert!(!plain.matches("/deconnexion.php/", None));
+        let doku = LogoutPath { path: "/doku.php".into(), query: Some("do=logout".into()) };
+        assert!(doku.matches("/doku.php", Some("id=start&do=logout&sectok=1")));
+        assert!(!doku.matches("/doku.php", Some("do=logouts")) && !doku.matches("/doku.php", None));
+    }
+}

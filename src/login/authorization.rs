@@ -1,0 +1,57 @@
+//! The first half of a login: the redirect to the authorization endpoint.
+
+use http::HeaderValue;
+
+use super::return_to::ReturnTo;
+use super::transaction::{NewAttempt, evicted};
+use crate::clock::Timestamp;
+use crate::crypto::key_ring::KeyRing;
+use crate::oidc::{AuthorizationParams, LoginError, Provider};
+use crate::session::cookie::OwnCookies;
+
+/// What a login is begun with.
+#[derive(Debug)]
+pub struct Start<'a> {
+    /// The authority of the host that the agent wants.
+    pub host: &'a str,
+    /// This host's redirect URI, as registered.
+    pub redirect_uri: &'a str,
+    /// The page to end on.
+    pub return_to: ReturnTo,
+    /// How often this login was restarted already.
+    pub round: u8,
+}
+
+/// A login begun: where the browser goes, and what it keeps.
+#[derive(Debug)]
+pub struct Started {
+    /// The authorization request.
+    pub location: String,
+    /// `Set-Cookie` values.
+    pub cookies: Vec<HeaderValue>,
+}
+
+/// Begins a login.
+///
+/// # Errors
+///
+/// [`LoginError`] where nothing is known of the provider yet and it does not answer.
+pub async fn start(
+    start: Start<'_>,
+    cookies: &OwnCookies,
+    keys: &KeyRing,
+    provider: &Provider,
+    now: Timestamp,
+) -> Result<Started, LoginError> {
+    let new = NewAttempt::new(keys, start.host, start.return_to, start.round, now);
+    let location = provider
+        .authorization_request(&AuthorizationParams {
+            redirect_uri: start.redirect_uri,
+            state: &new.state,
+            nonce: &new.attempt.nonce,
+            code_verifier: &new.attempt.code_verifier,
+        })
+        .await?;
+    let cookies = evicted(cookies).chain([new.cookie]).collect();
+    Ok(Started { location, cookies })
+}

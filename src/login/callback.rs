@@ -1,0 +1,249 @@
+//! The second half of a login: the answer of the authorization endpoint (OpenID Connect Core 1.0 section 3.1.2.5).
+
+use std::collections::HashMap;
+
+use http::HeaderValue;
+use moka::sync::Cache;
+
+use super::return_to::ReturnTo;
+use super::rounds;
+use super::transaction::{Attempt, State, forgotten};
+use crate::clock::Timestamp;
+use crate::crypto::key_ring::KeyRing;
+use crate::crypto::sha256;
+use crate::oidc::{AuthorizationAnswer, LoginError, Provider};
+use crate::session::Login;
+use crate::session::cookie::OwnCookies;
+
+/// The parameters of the provider's answer, each at most once.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Answer {
+    state: String,
+    iss: Option<String>,
+    result: AnswerResult,
+}
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+enum AnswerResult {
+    Code(String),
+    Error { error: String, description: Option<String> },
+}
+
+/// The query is no answer of an authorization endpoint.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum NotAnAnswer {
+    /// Both a code and an error, or tokens, which this flow never brings.
+    #[error("parameters that do not belong together")]
+    Contradictory,
+    /// A parameter came twice.
+    #[error("a parameter came twice")]
+    Duplicate,
+    /// Neither a code nor an error, or no state.
+    #[error("a parameter is missing")]
+    Incomplete,
+}
+
+impl Answer {
+    /// Reads the query of a request for the redirect URI.
+    ///
+    /// # Errors
+    ///
+    /// [`NotAnAnswer`] where it is none.
+    pub fn parse(query: &str) -> Result<Self, NotAnAnswer> {
+        let mut parameters: HashMap<String, String> = HashMap::new();
+        for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+            if parameters.insert(name.into_owned(), value.into_owned()).is_some() {
+                return Err(NotAnAnswer::Duplicate);
+            }
+        }
+        if ["access_token", "id_token", "token_type"].iter().any(|name| parameters.contains_key(*name)) {
+            return Err(NotAnAnswer::Contradictory);
+        }
+        let result = match (parameters.remove("code"), parameters.remove("error")) {
+            (Some(code), None) => AnswerResult::Code(code),
+            (None, Some(error)) => AnswerResult::Error { error, description: parameters.remove("error_description") },
+            (Some(_), Some(_)) => return Err(NotAnAnswer::Contradictory),
+            (None, None) => return Err(NotAnAnswer::Incomplete),
+        };
+        let state = parameters.remove("state").ok_or(NotAnAnswer::Incomplete)?;
+        Ok(Self { state, iss: parameters.remove("iss"), result })
+    }
+}
+
+/// How an answer ends.
+#[derive(Debug)]
+pub enum Outcome {
+    /// The provider refused, or its answer proves nothing.
+    Failed(Failed),
+    /// The agent is who the provider says.
+    LoggedIn(LoggedIn),
+    /// Three rounds, and this browser never brought its cookie back.
+    Loop,
+    /// Nothing is known of this login: another gateway's, another host's, or none.
+    Lost,
+    /// The answer is of no use here, but the agent has a session: to the page they wanted.
+    Return(ReturnTo),
+    /// The answer came without its login, late, or again: another round.
+    Restart {
+        /// The page asked for.
+        return_to: ReturnTo,
+        /// How often this login was restarted, this time included.
+        round: u8,
+    },
+}
+
+/// A login that failed.
+#[derive(Debug)]
+pub struct Failed {
+    /// Why.
+    pub failure: Failure,
+    /// The page asked for.
+    pub return_to: ReturnTo,
+    /// The `Set-Cookie` value that removes the attempt's cookie.
+    pub forget: HeaderValue,
+}
+
+/// A login that succeeded.
+#[derive(Debug)]
+pub struct LoggedIn {
+    /// What the session is made of.
+    pub login: Login,
+    /// The page asked for.
+    pub return_to: ReturnTo,
+    /// The `Set-Cookie` value that removes the attempt's cookie.
+    pub forget: HeaderValue,
+}
+
+/// Why a login failed.
+#[derive(Debug)]
+pub enum Failure {
+    /// The provider's own answer (RFC 6749 section 4.1.2.1).
+    Provider {
+        /// Its `error`.
+        error: String,
+        /// Its `error_description`.
+        description: Option<String>,
+    },
+    /// What it answered did not verify, or it did not answer.
+    Verification(LoginError),
+}
+
+/// The states that have been redeemed: each once, however often its answer comes.
+pub struct Redeemed(Cache<[u8; 32], ()>);
+
+impl Default for Redeemed {
+    fn default() -> Self {
+        let hour = std::time::Duration::from_secs(3600);
+        Self(Cache::builder().max_capacity(65_536).time_to_live(hour).build())
+    }
+}
+
+impl Redeemed {
+    /// Whether nobody asked for this state before.
+    fn first_time(&self, state: &str) -> bool {
+        self.0.entry(sha256(state.as_bytes())).or_insert(()).is_fresh()
+    }
+}
+
+/// What an answer is judged by.
+pub struct Context<'a> {
+    /// The authority of the host that got the answer.
+    pub host: &'a str,
+    /// This host's redirect URI, as registered.
+    pub redirect_uri: &'a str,
+    /// The cookies that came with the answer.
+    pub cookies: &'a OwnCookies,
+    /// Whether a valid session came with it.
+    pub has_session: bool,
+    /// The keys that sealed the state.
+    pub keys: &'a KeyRing,
+    /// The provider that was asked.
+    pub provider: &'a Provider,
+    /// The states redeemed before.
+    pub redeemed: &'a Redeemed,
+    /// The present.
+    pub now: Timestamp,
+}
+
+/// Judges the provider's answer.
+pub async fn answer(answer: Answer, context: &Context<'_>) -> Outcome {
+    let Some(state) = State::open(context.keys, context.host, &answer.state) else {
+        return if context.has_session { Outcome::Return(ReturnTo::root()) } else { Outcome::Lost };
+    };
+    let attempt = Attempt::of(&answer.state, context.cookies, context.keys, context.host, context.now);
+    let Some(attempt) = attempt.filter(|_| context.redeemed.first_time(&answer.state)) else {
+        return without_attempt(state, context);
+    };
+    judged(answer, attempt, context).await
+}
+
+fn without_attempt(state: State, context: &Context<'_>) -> Outcome {
+    let round = state.round.saturating_add(1);
+    if context.has_session {
+        Outcome::Return(state.return_to)
+    } else if round >= rounds::MOST {
+        Outcome::Loop
+    } else {
+        Outcome::Restart { return_to: state.return_to, round }
+    }
+}
+
+async fn judged(answer: Answer, attempt: Attempt, context: &Context<'_>) -> Outcome {
+    let forget = forgotten(&answer.state);
+    let iss = answer.iss.as_deref();
+    let verified = match &answer.result {
+        AnswerResult::Code(code) => redeem(code, iss, &attempt, context).await.map_err(Failure::Verification),
+        AnswerResult::Error { .. } if context.has_session => return Outcome::Return(attempt.return_to),
+        AnswerResult::Error { error, description } => match context.provider.check_error_iss(iss) {
+            Ok(()) => Err(Failure::Provider { error: error.clone(), description: description.clone() }),
+            Err(problem) => Err(Failure::Verification(problem)),
+        },
+    };
+    let return_to = attempt.return_to;
+    match verified {
+        Ok(login) => Outcome::LoggedIn(LoggedIn { login, return_to, forget }),
+        Err(failure) => Outcome::Failed(Failed { failure, return_to, forget }),
+    }
+}
+
+async fn redeem(code: &str, iss: Option<&str>, attempt: &Attempt, context: &Context<'_>) -> Result<Login, LoginError> {
+    let answer = AuthorizationAnswer { code, iss };
+    let authenticated =
+        context.provider.redeem(&answer, context.redirect_uri, &attempt.nonce, &attempt.code_verifier).await?;
+    Ok(Login { claims: authenticated.claims, id_token: authenticated.id_token })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_a_code_or_an_error_with_its_state() {
+        let code = Answer::parse("code=c&state=s&iss=https%3A%2F%2Fp").unwrap();
+        assert_eq!(code.iss.as_deref(), Some("https://p"));
+        assert_eq!(code.result, AnswerResult::Code("c".to_owned()));
+        assert!(Answer::parse("error=access_denied&error_description=non&state=s").is_ok());
+    }
+
+    #[test]
+    fn what_is_no_answer_is_refused() {
+        for (query, expected) in [
+            ("", NotAnAnswer::Incomplete),
+            ("code=c", NotAnAnswer::Incomplete),
+            ("state=s", NotAnAnswer::Incomplete),
+            ("code=c&state=s&state=t", NotAnAnswer::Duplicate),
+            ("code=c&code=c&state=s", NotAnAnswer::Duplicate),
+            ("code=c&error=e&state=s", NotAnAnswer::Contradictory),
+            ("code=c&state=s&id_token=t", NotAnAnswer::Contradictory),
+            ("access_token=t&state=s", NotAnAnswer::Contradictory),
+        ] {
+            assert_eq!(Answer::parse(query), Err(expected), "{query}");
+        }
+    }
+
+    #[test]
+    fn a_state_is_redeemed_once() {
+        let redeemed = Redeemed::default();
+        assert!(redeemed.first_time("a") && !redeemed.first_time("a") && redeemed.first_time("b"));
+    }
+}

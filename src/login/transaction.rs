@@ -1,0 +1,173 @@
+//! One attempt to log in: the `state` that travels through the provider, and the cookie that stays in the browser.
+
+use http::HeaderValue;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::return_to::ReturnTo;
+use crate::clock::Timestamp;
+use crate::crypto::aead::Purpose;
+use crate::crypto::key_ring::KeyRing;
+use crate::crypto::{base64url, equal, from_base64url, random, random_token, sha256};
+use crate::session::cookie::{self, OwnCookies};
+
+const STATE: Purpose = Purpose::new("state");
+const LOGIN: Purpose = Purpose::new("login");
+
+const COOKIE_PREFIX: &str = "__Host-portillon-login-";
+
+/// Attempts kept at once; the oldest goes first. Its `state` still leads home (see [`State`]).
+const MOST_ATTEMPTS: usize = 5;
+
+/// AgentConnect keeps its own login page open this long, in seconds.
+const MAX_AGE: u64 = 3600;
+
+/// A page address this long still travels in the `state`; a longer one is in the cookie only.
+const MOST_IN_STATE: usize = 512;
+
+/// What the `state` says to the gateway that gets it back, sealed for its host.
+#[derive(Debug, Deserialize, Serialize)]
+pub(super) struct State {
+    /// Makes the state unguessable and unique, whatever else it says.
+    token: [u8; 32],
+    /// The page asked for.
+    pub(super) return_to: ReturnTo,
+    /// How often this login was restarted because its cookie had not come back.
+    pub(super) round: u8,
+}
+
+/// What only the browser that began the attempt holds, sealed for its host.
+#[derive(Debug, Deserialize, Serialize)]
+pub(super) struct Attempt {
+    state_hash: [u8; 32],
+    /// OpenID Connect Core 1.0 section 3.1.2.1.
+    pub(super) nonce: String,
+    /// RFC 7636 section 4.1.
+    pub(super) code_verifier: String,
+    /// The page asked for.
+    pub(super) return_to: ReturnTo,
+    started_at: Timestamp,
+}
+
+/// A new attempt, and the two ways it is written.
+pub(super) struct NewAttempt {
+    pub(super) state: String,
+    pub(super) attempt: Attempt,
+    pub(super) cookie: HeaderValue,
+}
+
+impl NewAttempt {
+    pub(super) fn new(keys: &KeyRing, host: &str, return_to: ReturnTo, round: u8, now: Timestamp) -> Self {
+        let state = State { token: random(), return_to: return_to.at_most(MOST_IN_STATE), round };
+        let state = sealed(keys, STATE, host, &state, now);
+        let attempt = Attempt {
+            state_hash: sha256(state.as_bytes()),
+            nonce: random_token::<32>(),
+            code_verifier: random_token::<32>(),
+            return_to,
+            started_at: now,
+        };
+        // The time stands in clear before the seal: it only tells which attempt is the oldest.
+        let value = format!("{now}.{}", sealed(keys, LOGIN, host, &attempt, now));
+        let cookie = cookie::set(&cookie_name(&state), &value, i64::try_from(MAX_AGE).ok());
+        Self { state, attempt, cookie }
+    }
+}
+
+impl State {
+    /// Reads a `state` that this host, or another gateway of its group, made.
+    pub(super) fn open(keys: &KeyRing, host: &str, text: &str) -> Option<Self> {
+        opened(keys, STATE, host, text)
+    }
+}
+
+impl Attempt {
+    /// The attempt that `state` belongs to, where this browser began it and not too long ago.
+    pub(super) fn of(state: &str, cookies: &OwnCookies, keys: &KeyRing, host: &str, now: Timestamp) -> Option<Self> {
+        let (_, value) = cookies.value(&cookie_name(state))?.split_once('.')?;
+        let attempt: Self = opened(keys, LOGIN, host, value)?;
+        let own = equal(&attempt.state_hash, &sha256(state.as_bytes()));
+        (own && now.since(attempt.started_at).as_secs() < MAX_AGE).then_some(attempt)
+    }
+}
+
+/// The `Set-Cookie` value that removes the cookie of the attempt that `state` belongs to.
+pub(super) fn forgotten(state: &str) -> HeaderValue {
+    cookie::removed(&cookie_name(state))
+}
+
+/// The `Set-Cookie` values that make room for one more attempt.
+pub(super) fn evicted(cookies: &OwnCookies) -> impl Iterator<Item = HeaderValue> {
+    let started_at = |value: &str| value.split_once('.').and_then(|(time, _)| time.parse().ok()).unwrap_or(0_u64);
+    let mut attempts: Vec<_> =
+        cookies.starting_with(COOKIE_PREFIX).map(|(name, value)| (started_at(value), name)).collect();
+    attempts.sort_unstable();
+    let too_many = (attempts.len() + 1).saturating_sub(MOST_ATTEMPTS);
+    attempts.into_iter().take(too_many).map(|(_, name)| cookie::removed(name))
+}
+
+fn cookie_name(state: &str) -> String {
+    format!("{COOKIE_PREFIX}{}", base64url(&sha256(state.as_bytes())[..6]))
+}
+
+fn sealed(keys: &KeyRing, purpose: Purpose, host: &str, value: &impl Serialize, now: Timestamp) -> String {
+    let bytes = postcard::to_stdvec(value).expect("a login attempt is plain data");
+    base64url(&keys.seal(purpose, host, &bytes, now))
+}
+
+fn opened<T: DeserializeOwned>(keys: &KeyRing, purpose: Purpose, host: &str, text: &str) -> Option<T> {
+    postcard::from_bytes(&keys.open(purpose, host, &from_base64url(text)?).ok()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
+
+    fn attempt(keys: &KeyRing, at: Timestamp) -> (NewAttempt, OwnCookies) {
+        let new = NewAttempt::new(keys, "a.fr", ReturnTo::or_root("/x?y"), 1, at);
+        let cookies = OwnCookies::read(std::iter::once(&new.cookie));
+        (new, cookies)
+    }
+
+    /// The cookies as the browser sends them: without attributes.
+    fn jar(new: &[&NewAttempt]) -> OwnCookies {
+        let pairs: Vec<_> = new.iter().map(|new| new.cookie.to_str().unwrap().split(';').next().unwrap()).collect();
+        OwnCookies::read(std::iter::once(&HeaderValue::from_str(&pairs.join("; ")).unwrap()))
+    }
+
+    #[test]
+    fn an_attempt_belongs_to_its_state_its_host_and_its_hour() {
+        let keys = KeyRing::ephemeral(NOW);
+        let (new, _) = attempt(&keys, NOW);
+        let (other, _) = attempt(&keys, NOW);
+        let cookies = jar(&[&new, &other]);
+        let found = Attempt::of(&new.state, &cookies, &keys, "a.fr", NOW).unwrap();
+        assert_eq!((found.nonce, found.return_to.as_str()), (new.attempt.nonce, "/x?y"));
+        assert!(Attempt::of(&new.state, &cookies, &keys, "b.fr", NOW).is_none());
+        assert!(Attempt::of(&new.state, &jar(&[&other]), &keys, "a.fr", NOW).is_none());
+        let late = Timestamp::from_secs(NOW.as_secs() + MAX_AGE);
+        assert!(Attempt::of(&new.state, &cookies, &keys, "a.fr", late).is_none());
+    }
+
+    #[test]
+    fn the_state_alone_still_knows_the_page() {
+        let keys = KeyRing::ephemeral(NOW);
+        let (new, _) = attempt(&keys, NOW);
+        let state = State::open(&keys, "a.fr", &new.state).unwrap();
+        assert_eq!((state.return_to.as_str(), state.round), ("/x?y", 1));
+        assert!(State::open(&keys, "b.fr", &new.state).is_none());
+        assert!(State::open(&keys, "a.fr", &format!("{}A", new.state)).is_none());
+    }
+
+    #[test]
+    fn the_oldest_attempts_make_room() {
+        let keys = KeyRing::ephemeral(NOW);
+        let attempts: Vec<_> = (0..7).map(|age| attempt(&keys, Timestamp::from_secs(NOW.as_secs() + age)).0).collect();
+        let removed: Vec<_> = evicted(&jar(&attempts.iter().collect::<Vec<_>>())).collect();
+        let oldest: Vec<_> = attempts[..3].iter().map(|new| forgotten(&new.state)).collect();
+        assert_eq!(removed, oldest);
+        assert_eq!(evicted(&OwnCookies::default()).count(), 0);
+    }
+}
