@@ -1,3 +1,238 @@
-//! gateway
+//! The gateway: pingora's callbacks, each handing over to the file that does the work.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use http::{Method, StatusCode};
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::proxy::{FailToProxy, ProxyHttp, Session};
+use pingora::upstreams::peer::HttpPeer;
+use pingora::{Error, ErrorType, Result};
 
 pub mod context;
+pub mod decide;
+pub mod endpoint;
+pub mod exchange;
+pub mod forward;
+mod head;
+pub mod request;
+pub mod reserved;
+pub mod respond;
+pub mod site;
+
+pub use head::HeadRefusals;
+pub use site::{Host, RequestKey, RequestSigning, Route, Services, Site};
+
+use decide::{Decision, format};
+use exchange::Exchange;
+use request::Request;
+use respond::Reply;
+
+use crate::page::Message;
+use crate::upstream::Upstream;
+
+/// How long a client may go on sending a body that nobody reads, so that it gets to see the answer.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// The reverse proxy. Its site can be swapped while it serves.
+pub struct Gateway {
+    site: Arc<ArcSwap<Site>>,
+}
+
+impl Gateway {
+    /// A gateway that serves whatever site is in force.
+    #[must_use]
+    pub const fn new(site: Arc<ArcSwap<Site>>) -> Self {
+        Self { site }
+    }
+
+    async fn own_answer(&self, session: &mut Session, exchange: &mut Exchange, decision: Decision) -> Result<bool> {
+        let site = Arc::clone(&exchange.site);
+        let reply = match decision {
+            Decision::Forward(forward) => {
+                exchange.forward = Some(*forward);
+                return Ok(false);
+            }
+            Decision::Reply(reply) => *reply,
+            Decision::Login(visit) => endpoint::begin_login(&site, &visit, &exchange.request_id).await,
+            Decision::Endpoint(endpoint, visit) => {
+                let form = if visit.method == Method::POST { short_body(session).await? } else { Some(Bytes::new()) };
+                match form {
+                    Some(form) => endpoint::answer(&site, endpoint, &visit, &form, &exchange.request_id).await,
+                    None => Reply::page(
+                        &site,
+                        &Message::PayloadTooLarge,
+                        (format(visit.kind), visit.language),
+                        None,
+                        &exchange.request_id,
+                    ),
+                }
+            }
+        };
+        exchange.because(reply.reason);
+        if exchange.is_draining() {
+            session.set_keepalive(None);
+        }
+        session.set_close_on_response_before_downstream_finish(false);
+        session.set_total_drain_timeout(Some(DRAIN));
+        reply.write(session, &exchange.request_id).await?;
+        Ok(true)
+    }
+}
+
+/// A form of ours; none where it is longer than any form of ours.
+async fn short_body(session: &mut Session) -> Result<Option<Bytes>> {
+    let mut body = BytesMut::new();
+    while let Some(chunk) = session.read_request_body().await? {
+        body.extend_from_slice(&chunk);
+        if body.len() > endpoint::MAX_FORM {
+            return Ok(None);
+        }
+    }
+    Ok(Some(body.freeze()))
+}
+
+#[async_trait]
+impl ProxyHttp for Gateway {
+    type CTX = Exchange;
+
+    fn new_ctx(&self) -> Exchange {
+        Exchange::new(self.site.load_full())
+    }
+
+    async fn request_filter(&self, session: &mut Session, exchange: &mut Exchange) -> Result<bool> {
+        let site = Arc::clone(&exchange.site);
+        let decision = match Request::read(session.req_header()) {
+            Some(request) => {
+                exchange.ask(&request);
+                decide::decide(&site, &request, &exchange.peer, &exchange.request_id)
+            }
+            None => return Error::e_explain(ErrorType::HTTPStatus(400), "the request target is no UTF-8"),
+        };
+        exchange.decide(&decision);
+        if let Decision::Forward(forward) = &decision {
+            session.set_read_timeout(Some(forward.route.upstream.silence_timeout()));
+            if forward::is_too_long(session.req_header(), forward.route.max_body) {
+                return Error::e_explain(ErrorType::HTTPStatus(413), "the declared body is too long");
+            }
+        }
+        self.own_answer(session, exchange, decision).await
+    }
+
+    async fn upstream_peer(&self, session: &mut Session, exchange: &mut Exchange) -> Result<Box<HttpPeer>> {
+        let forward = exchange.forwarded()?;
+        let isolation = match forward.permit.session() {
+            Some(agent) if forward::is_connection_bound(session.req_header()) => Upstream::isolated(agent.pseudonym()),
+            _ => 0,
+        };
+        let peer = forward.route.upstream.peer(isolation).await;
+        exchange.ask_upstream();
+        match peer {
+            Ok(peer) => Ok(Box::new(peer)),
+            Err(error) => Error::e_because(ErrorType::ConnectError, "the upstream's name does not resolve", error)
+                .map_err(Error::into_up),
+        }
+    }
+
+    async fn request_body_filter(
+        &self,
+        _session: &mut Session,
+        body: &mut Option<Bytes>,
+        _end_of_stream: bool,
+        exchange: &mut Exchange,
+    ) -> Result<()> {
+        exchange.body_received += body.as_ref().map_or(0, |chunk| chunk.len() as u64);
+        let limit = exchange.forward.as_ref().and_then(|forward| forward.route.max_body);
+        if limit.is_some_and(|limit| exchange.body_received > limit && !exchange.upgraded) {
+            return Error::e_explain(ErrorType::HTTPStatus(413), "the body is too long");
+        }
+        Ok(())
+    }
+
+    async fn upstream_request_filter(
+        &self,
+        _session: &mut Session,
+        head: &mut RequestHeader,
+        exchange: &mut Exchange,
+    ) -> Result<()> {
+        let site = Arc::clone(&exchange.site);
+        forward::adapt(head, exchange.forwarded()?, &site, &exchange.request_id)
+    }
+
+    async fn response_filter(
+        &self,
+        session: &mut Session,
+        head: &mut ResponseHeader,
+        exchange: &mut Exchange,
+    ) -> Result<()> {
+        if head.status.is_informational() && head.status != StatusCode::SWITCHING_PROTOCOLS {
+            return Ok(());
+        }
+        if exchange.is_draining() {
+            session.set_keepalive(None);
+        }
+        let request_id = exchange.request_id.clone();
+        exchange.upstream_answered();
+        let asked_for_upgrade = session.is_upgrade_req();
+        let Some(forward) = exchange.forward.as_mut() else { return Ok(()) };
+        respond::adapt(head, forward, &request_id, asked_for_upgrade)?;
+        if head.status == StatusCode::SWITCHING_PROTOCOLS {
+            // An idle WebSocket is the application's to end: its own silence limit holds on the other side.
+            session.set_read_timeout(None);
+            exchange.upgraded = true;
+            Ok(())
+        } else {
+            exchange.end_session(head)
+        }
+    }
+
+    fn response_body_filter(
+        &self,
+        _session: &mut Session,
+        body: &mut Option<Bytes>,
+        _end_of_stream: bool,
+        exchange: &mut Exchange,
+    ) -> Result<Option<Duration>> {
+        if exchange.logged_out {
+            *body = None;
+        }
+        Ok(None)
+    }
+
+    fn fail_to_connect(
+        &self,
+        _session: &mut Session,
+        _peer: &HttpPeer,
+        exchange: &mut Exchange,
+        mut error: Box<Error>,
+    ) -> Box<Error> {
+        let instances = exchange.forward.as_ref().map_or(0, |forward| forward.route.upstream.instances());
+        error.set_retry(exchange.tries < instances);
+        error
+    }
+
+    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, exchange: &mut Exchange) -> FailToProxy {
+        let reply = exchange.failed(session, error);
+        let status = reply.as_ref().map_or(0, |reply| reply.answer.status.as_u16());
+        if let Some(reply) = reply {
+            session.set_close_on_response_before_downstream_finish(false);
+            session.set_total_drain_timeout(Some(DRAIN));
+            if let Err(gone) = reply.write(session, &exchange.request_id).await {
+                tracing::debug!(request_id = exchange.request_id, error = %gone, "the agent is gone");
+            }
+        }
+        FailToProxy { error_code: status, can_reuse_downstream: false }
+    }
+
+    async fn logging(&self, session: &mut Session, _error: Option<&Error>, exchange: &mut Exchange) {
+        exchange.finish(session);
+    }
+
+    /// pingora's own lines about a failed request repeat what the access line says.
+    fn suppress_error_log(&self, _session: &Session, _exchange: &Exchange, _error: &Error) -> bool {
+        true
+    }
+}

@@ -1,0 +1,294 @@
+//! What becomes of a request: the only place where a [`Permit`] is asked for.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use http::{HeaderValue, Method, StatusCode};
+
+use super::context::Peer;
+use super::request::{Kind, Request};
+use super::respond::Reply;
+use super::site::{Host, Route, Site};
+use crate::crypto::aead::OpenError;
+use crate::identity::Claims;
+use crate::login::rounds;
+use crate::page::{AgentView, Format, Language, LoopCause, Message};
+use crate::policy::Permit;
+use crate::route::Lookup;
+use crate::session::cookie::OwnCookies;
+use crate::session::{Opened, Session};
+
+/// A request that goes on to its application.
+#[derive(Debug)]
+pub struct Forward {
+    /// The proof that it may.
+    pub permit: Permit,
+    /// Where to.
+    pub route: Arc<Route>,
+    /// Who sent it, where that is an address.
+    pub client: Option<IpAddr>,
+    /// Whether it is the application's own logout, which ends the session too.
+    pub logout: Option<OwnCookies>,
+    /// `Set-Cookie` values for the answer.
+    pub cookies: Vec<HeaderValue>,
+}
+
+/// A request that the gateway itself answers, with what is needed once its head is no longer at hand.
+#[derive(Debug)]
+pub struct Visit {
+    /// The host that was asked.
+    pub host: Arc<Host>,
+    /// The route, where one is known.
+    pub route: Option<Arc<Route>>,
+    /// The method.
+    pub method: Method,
+    /// Path and query, as they came.
+    pub target: String,
+    /// The query, as it came.
+    pub query: String,
+    /// The cookies of ours that came.
+    pub cookies: OwnCookies,
+    /// What they hold.
+    pub opened: Opened,
+    /// Who asks.
+    pub kind: Kind,
+    /// The language that the agent reads.
+    pub language: Language,
+    /// Whether a browser says that another origin sent this.
+    pub from_elsewhere: bool,
+}
+
+/// One of our own endpoints.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Endpoint {
+    /// The redirect URI.
+    Callback,
+    /// The public keys.
+    Jwks,
+    /// Where a login starts by itself.
+    Login,
+    /// Ends the session.
+    Logout,
+    /// Who the agent is.
+    Me,
+    /// The post-logout redirect URI.
+    SignedOut,
+}
+
+/// What becomes of a request.
+#[derive(Debug)]
+pub enum Decision {
+    /// One of our own endpoints answers.
+    Endpoint(Endpoint, Box<Visit>),
+    /// Its application answers.
+    Forward(Box<Forward>),
+    /// The agent logs in first.
+    Login(Box<Visit>),
+    /// It ends here.
+    Reply(Box<Reply>),
+}
+
+/// Decides. `request_id` is shown on pages.
+pub fn decide(site: &Site, request: &Request<'_>, peer: &Peer, request_id: &str) -> Decision {
+    let desk = Desk { site, request, request_id };
+    let Some(host) = site.host(request.host()) else {
+        return desk.refuse(None, &Message::UnknownSite { host: request.host() });
+    };
+    if let Some(decision) = desk.endpoint(host) {
+        return decision;
+    }
+    match site.routes.lookup(host.authority.as_str(), &request.path) {
+        Lookup::AmbiguousPath => desk.refuse(None, &Message::AmbiguousPath),
+        Lookup::NoRoute(_) | Lookup::UnknownAuthority => desk.refuse(None, &Message::NoRoute),
+        Lookup::Route(_, route) => desk.admit(route, peer),
+    }
+}
+
+/// What a decision is made with.
+struct Desk<'d, 'r> {
+    site: &'d Site,
+    request: &'d Request<'r>,
+    request_id: &'d str,
+}
+
+impl Desk<'_, '_> {
+    /// Everything under the reserved prefix is ours, on every host.
+    fn endpoint(&self, host: &Arc<Host>) -> Option<Decision> {
+        let path = self.request.path.canonical()?;
+        let endpoint = if path == self.site.redirect_path {
+            Endpoint::Callback
+        } else if path == self.site.post_logout_redirect_path {
+            Endpoint::SignedOut
+        } else {
+            match path.strip_prefix(&self.site.prefix)? {
+                "jwks.json" => Endpoint::Jwks,
+                "login" => Endpoint::Login,
+                "logout" => Endpoint::Logout,
+                "me" => Endpoint::Me,
+                _ => return Some(self.refuse(None, &Message::NoRoute)),
+            }
+        };
+        let method = self.request.method();
+        let allowed = *method == Method::GET
+            || *method == Method::HEAD
+            || (endpoint == Endpoint::Logout && *method == Method::POST);
+        Some(if allowed {
+            let opened = self.site.sessions.open(&self.request.cookies, host.authority.as_str());
+            Decision::Endpoint(endpoint, self.visit(host, None, opened))
+        } else {
+            self.refuse(None, &Message::MethodNotAllowed { allow: "GET, HEAD" })
+        })
+    }
+
+    fn admit(&self, route: &Arc<Route>, peer: &Peer) -> Decision {
+        if let Some(permit) = Permit::public(&route.public, self.request.method(), &self.request.path) {
+            return self.forward(permit, route, peer, Vec::new());
+        }
+        let opened = self.site.sessions.open(&self.request.cookies, route.host.authority.as_str());
+        let Some(session) = opened.valid() else { return self.unauthenticated(route, opened) };
+        match Permit::agent(&route.rules, session) {
+            Err(refusal) => self.refused(route, session, &refusal),
+            Ok(_) if self.is_foreign_websocket(route) => self
+                .refuse(Some(route), &Message::BadRequest { code: "websocket_origin", status: StatusCode::FORBIDDEN }),
+            Ok(permit) => {
+                let cookies = self.kept_alive(route, &opened);
+                self.forward(permit, route, peer, cookies)
+            }
+        }
+    }
+
+    fn forward(&self, permit: Permit, route: &Arc<Route>, peer: &Peer, cookies: Vec<HeaderValue>) -> Decision {
+        let request = self.request;
+        let is_logout = permit.session().is_some()
+            && !request.is_cross_site_subresource()
+            && request
+                .path
+                .canonical()
+                .is_some_and(|path| route.logout_paths.iter().any(|logout| logout.matches(path, request.query)));
+        Decision::Forward(Box::new(Forward {
+            permit,
+            route: Arc::clone(route),
+            client: request.client(peer, &self.site.trusted_proxies),
+            logout: is_logout.then(|| request.cookies.clone()),
+            cookies,
+        }))
+    }
+
+    /// What an agent's activity changes in their cookies: most of the time, nothing.
+    fn kept_alive(&self, route: &Route, opened: &Opened) -> Vec<HeaderValue> {
+        let mut cookies: Vec<HeaderValue> = rounds::forget(&self.request.cookies).into_iter().collect();
+        if matches!(opened, Opened::Due(_)) {
+            let renewed = self.site.sessions.renew(&self.request.cookies, route.host.authority.as_str());
+            cookies.extend(renewed.unwrap_or_default());
+        }
+        cookies
+    }
+
+    fn unauthenticated(&self, route: &Arc<Route>, opened: Opened) -> Decision {
+        let login_url = self.login_url();
+        match self.request.kind() {
+            Kind::Navigation if rounds::count(&self.request.cookies) >= rounds::MOST => self.looped(route, &opened),
+            Kind::Navigation => Decision::Login(self.visit(&route.host, Some(route), opened)),
+            Kind::Form | Kind::Frame => self.refuse(Some(route), &Message::SessionEnded { login_url: &login_url }),
+            Kind::Script | Kind::Subresource => {
+                self.refuse(Some(route), &Message::Unauthenticated { login_url: &login_url })
+            }
+        }
+    }
+
+    fn looped(&self, route: &Arc<Route>, opened: &Opened) -> Decision {
+        let mut reply = self
+            .reply(Some(route), &Message::LoginLoop { cause: loop_cause(opened), retry_url: self.request.target() });
+        // The next try counts anew: whoever mended the cause is not kept waiting.
+        reply.cookies.extend(rounds::forget(&self.request.cookies));
+        Decision::Reply(Box::new(reply))
+    }
+
+    fn refused(&self, route: &Arc<Route>, session: &Session, refusal: &crate::policy::Refusal) -> Decision {
+        let blocks: Vec<String> = refusal.blocks.iter().map(ToString::to_string).collect();
+        tracing::info!(
+            request_id = self.request_id,
+            route = route.name,
+            session = session.pseudonym(),
+            rules = blocks.join(" "),
+            "refused by rule"
+        );
+        for block in &blocks {
+            route.metrics.denied(block);
+        }
+        let name = full_name(session.claims());
+        let agent = agent_view(session.claims(), &name);
+        self.refuse(Some(route), &Message::Refused { agent, application: &route.name, reasons: &refusal.reasons })
+    }
+
+    /// A page of another origin must not talk to the application with the agent's cookies.
+    fn is_foreign_websocket(&self, route: &Route) -> bool {
+        self.request.is_upgrade() && self.request.origin().is_some_and(|origin| origin != route.host.origin)
+    }
+
+    fn login_url(&self) -> String {
+        let target: String = url::form_urlencoded::byte_serialize(self.request.target().as_bytes()).collect();
+        format!("{}?return_to={target}", self.site.endpoint("login"))
+    }
+
+    fn visit(&self, host: &Arc<Host>, route: Option<&Arc<Route>>, opened: Opened) -> Box<Visit> {
+        Box::new(Visit {
+            host: Arc::clone(host),
+            route: route.cloned(),
+            method: self.request.method().clone(),
+            target: self.request.target().to_owned(),
+            query: self.request.query.unwrap_or_default().to_owned(),
+            cookies: self.request.cookies.clone(),
+            opened,
+            kind: self.request.kind(),
+            language: self.request.language(),
+            from_elsewhere: self.request.is_from_elsewhere(&host.origin),
+        })
+    }
+
+    fn refuse(&self, route: Option<&Arc<Route>>, message: &Message<'_>) -> Decision {
+        Decision::Reply(Box::new(self.reply(route, message)))
+    }
+
+    fn reply(&self, route: Option<&Arc<Route>>, message: &Message<'_>) -> Reply {
+        let contact = route.and_then(|route| route.contact.as_deref());
+        let manner = (format(self.request.kind()), self.request.language());
+        Reply::page(self.site, message, manner, contact, self.request_id)
+    }
+}
+
+/// How an answer is written for who asks.
+pub fn format(kind: Kind) -> Format {
+    match kind {
+        Kind::Form | Kind::Frame | Kind::Navigation => Format::Html,
+        Kind::Script => Format::Problem,
+        Kind::Subresource => Format::Bare,
+    }
+}
+
+/// Why logins that succeed do not arrive, by what came instead of a session.
+pub fn loop_cause(opened: &Opened) -> LoopCause {
+    match opened {
+        Opened::Expired | Opened::NotYet => LoopCause::Clock,
+        Opened::Unreadable(OpenError::UnknownKey) => LoopCause::Key,
+        Opened::Unreadable(OpenError::Tampered | OpenError::Malformed) => LoopCause::Host,
+        Opened::Alive(_) | Opened::Due(_) | Opened::None => LoopCause::Cookie,
+    }
+}
+
+/// First names and surname, as far as they are known.
+pub fn full_name(claims: &Claims) -> String {
+    let names: Vec<&str> = ["given_name", "usual_name"].iter().filter_map(|name| claims.text(name)).collect();
+    if names.is_empty() { claims.sub().to_owned() } else { names.join(" ") }
+}
+
+/// The agent, as a page shows them.
+pub fn agent_view<'a>(claims: &'a Claims, name: &'a str) -> AgentView<'a> {
+    AgentView {
+        name,
+        email: claims.text("email"),
+        organization: ["organization_label", "organizational_unit"].iter().find_map(|name| claims.text(name)),
+        siret: claims.text("siret"),
+        idp_id: claims.text("idp_id"),
+    }
+}

@@ -1,0 +1,262 @@
+//! Our own endpoints, under the reserved prefix of every host.
+
+use std::sync::Arc;
+
+use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderValue, Method, StatusCode};
+
+use super::decide::{Endpoint, Visit, agent_view, format, full_name, loop_cause};
+use super::respond::Reply;
+use super::site::{Route, Site};
+use crate::login::callback::LoggedIn;
+use crate::login::{self, Answer, Outcome, ReturnTo, authorization, callback, rounds};
+use crate::logout;
+use crate::oidc::{ClaimProblem, LoginError};
+use crate::page::{self, LoginFailure, MeView, Message, ProviderError, ReceivedClaim};
+use crate::session::Session;
+use crate::telemetry::metrics::LoginResult;
+
+/// The logout form is one short field.
+pub const MAX_FORM: usize = 4096;
+
+/// Answers a visit to one of our endpoints. `form` is the body of a `POST`.
+pub async fn answer(site: &Site, endpoint: Endpoint, visit: &Visit, form: &[u8], request_id: &str) -> Reply {
+    let desk = Desk { site, visit, request_id };
+    match endpoint {
+        Endpoint::Callback => desk.callback().await,
+        Endpoint::Jwks => desk.jwks(),
+        Endpoint::Login => desk.login().await,
+        Endpoint::Logout => desk.logout(form),
+        Endpoint::Me => desk.me().await,
+        Endpoint::SignedOut => desk.page(&Message::SignedOut { application_url: "/" }),
+    }
+}
+
+/// Sends the agent to the provider; afterwards they get the page they asked for.
+pub async fn begin_login(site: &Site, visit: &Visit, request_id: &str) -> Reply {
+    Desk { site, visit, request_id }.begin(ReturnTo::or_root(&visit.target), 0).await
+}
+
+struct Desk<'d> {
+    site: &'d Site,
+    visit: &'d Visit,
+    request_id: &'d str,
+}
+
+impl Desk<'_> {
+    async fn login(&self) -> Reply {
+        let parameters = url::form_urlencoded::parse(self.visit.query.as_bytes());
+        let wanted = parameters.into_iter().find(|(name, _)| name == "return_to").map(|(_, value)| value.into_owned());
+        let return_to = self.outside_prefix(ReturnTo::or_root(wanted.as_deref().unwrap_or("/")));
+        if self.visit.opened.valid().is_some() {
+            return Reply::see_other(return_to.as_str(), "already_logged_in");
+        }
+        self.begin(return_to, 0).await
+    }
+
+    async fn begin(&self, return_to: ReturnTo, round: u8) -> Reply {
+        let services = &self.site.services;
+        let start = authorization::Start {
+            host: self.visit.host.authority.as_str(),
+            redirect_uri: &self.visit.host.redirect_uri,
+            return_to,
+            round,
+        };
+        let keys = services.keys.load();
+        match login::start(start, &self.visit.cookies, &keys, &self.site.provider, services.clock.now()).await {
+            Ok(started) => {
+                services.metrics.login(LoginResult::Started);
+                Reply::see_other(&started.location, "login_started").with_cookies(started.cookies)
+            }
+            Err(error) => {
+                tracing::warn!(request_id = self.request_id, reason = error.reason_code(), %error, "a login could not begin");
+                services.metrics.login(LoginResult::Failed(error.reason_code()));
+                self.page(&Message::ProviderUnavailable { retry_url: &self.visit.target })
+            }
+        }
+    }
+
+    async fn callback(&self) -> Reply {
+        let Ok(answer) = Answer::parse(&self.visit.query) else {
+            return self.page(&Message::BadRequest { code: "callback_malformed", status: StatusCode::BAD_REQUEST });
+        };
+        let services = &self.site.services;
+        let keys = services.keys.load();
+        let context = callback::Context {
+            host: self.visit.host.authority.as_str(),
+            redirect_uri: &self.visit.host.redirect_uri,
+            cookies: &self.visit.cookies,
+            has_session: self.visit.opened.valid().is_some(),
+            keys: &keys,
+            provider: &self.site.provider,
+            redeemed: &services.redeemed,
+            now: services.clock.now(),
+        };
+        match login::answer(answer, &context).await {
+            Outcome::Failed(failed) => self.failed(&failed.failure, &failed.return_to).with_cookies([failed.forget]),
+            Outcome::LoggedIn(logged_in) => self.arrived(logged_in),
+            Outcome::Loop => {
+                services.metrics.login(LoginResult::Failed("login_loop"));
+                self.page(&Message::LoginLoop { cause: loop_cause(&self.visit.opened), retry_url: "/" })
+            }
+            Outcome::Lost => self.page(&Message::LoginExpired { retry_url: "/" }),
+            Outcome::Restart { return_to, round } => self.begin(return_to, round).await,
+            Outcome::Return(return_to) => Reply::see_other(return_to.as_str(), "already_logged_in"),
+        }
+    }
+
+    fn arrived(&self, LoggedIn { login, return_to, forget }: LoggedIn) -> Reply {
+        let had_session = self.visit.opened.valid().is_some();
+        let Some((session, cookies)) = self.site.sessions.start(login, self.visit.host.authority.as_str()) else {
+            tracing::error!(
+                request_id = self.request_id,
+                "the identity is too large for the cookies that browsers keep"
+            );
+            return self.page(&Message::Internal).with_cookies([forget]);
+        };
+        if let Some(previous) = self.visit.opened.valid() {
+            // A new login is a new session: the old one is not left behind for whoever kept its cookie.
+            self.site.sessions.end(previous, &self.visit.cookies, self.visit.host.authority.as_str());
+        }
+        self.site.services.metrics.login(LoginResult::Succeeded);
+        tracing::info!(request_id = self.request_id, session = session.pseudonym(), "logged in");
+        let round = (!had_session).then(|| rounds::one_more(&self.visit.cookies));
+        Reply::see_other(return_to.as_str(), "logged_in")
+            .with_cookies(cookies)
+            .with_cookies(round)
+            .with_cookies([forget])
+    }
+
+    fn failed(&self, failure: &callback::Failure, return_to: &ReturnTo) -> Reply {
+        let retry_url = return_to.as_str();
+        match failure {
+            callback::Failure::Provider { error, description } => {
+                let cause = LoginFailure::from_provider_error(error, description.as_deref());
+                let error = ProviderError::new(error);
+                tracing::info!(
+                    request_id = self.request_id,
+                    reason = cause.reason_code(),
+                    error = error.as_str(),
+                    "the provider refused a login"
+                );
+                self.site.services.metrics.login(LoginResult::Failed(cause.reason_code()));
+                self.page(&Message::LoginFailed { cause, error: Some(error), retry_url })
+            }
+            callback::Failure::Verification(error) => self.unverified(error, retry_url),
+        }
+    }
+
+    fn unverified(&self, error: &LoginError, retry_url: &str) -> Reply {
+        tracing::warn!(request_id = self.request_id, reason = error.reason_code(), %error, "a login was refused");
+        self.site.services.metrics.login(LoginResult::Failed(error.reason_code()));
+        let reply = match error {
+            LoginError::AcrNotHeld => {
+                self.page(&Message::LoginFailed { cause: LoginFailure::AcrNotHeld, error: None, retry_url })
+            }
+            LoginError::RequiredClaim { claim, problem } => {
+                self.page(&Message::ClaimProblem { claim, malformed: *problem == ClaimProblem::Malformed })
+            }
+            LoginError::Unavailable(_) => self.page(&Message::ProviderUnavailable { retry_url }),
+            _ => self.page(&Message::LoginFailed { cause: LoginFailure::Verification, error: None, retry_url }),
+        };
+        reply.because(error.reason_code())
+    }
+
+    fn logout(&self, form: &[u8]) -> Reply {
+        if self.visit.method != Method::POST {
+            return Reply::see_other(&self.site.endpoint("me"), "logout_asked");
+        }
+        let Some(session) = self.visit.opened.valid() else {
+            return Reply::see_other(&self.site.post_logout_redirect_path, "no_session")
+                .with_cookies(logout::forget(&self.visit.cookies));
+        };
+        let token =
+            url::form_urlencoded::parse(form).find(|(name, _)| name == "token").map(|(_, value)| value.into_owned());
+        if self.visit.from_elsewhere || !token.is_some_and(|token| session.accepts_logout_token(&token)) {
+            return self.page(&Message::BadRequest { code: "logout_token", status: StatusCode::FORBIDDEN });
+        }
+        let host = &self.visit.host;
+        let ended = logout::end(
+            session,
+            &self.visit.cookies,
+            host.authority.as_str(),
+            &host.post_logout_redirect_uri,
+            (&self.site.sessions, &self.site.provider),
+        );
+        tracing::info!(request_id = self.request_id, session = session.pseudonym(), "logged out");
+        Reply::see_other(&ended.location, "logged_out").with_cookies(ended.cookies)
+    }
+
+    async fn me(&self) -> Reply {
+        match self.visit.opened.valid() {
+            Some(session) => self.about(session),
+            None => self.begin(ReturnTo::or_root(&self.site.endpoint("me")), 0).await,
+        }
+    }
+
+    fn about(&self, session: &Session) -> Reply {
+        let claims = session.claims();
+        let name = full_name(claims);
+        let now = self.site.services.clock.now();
+        let left = session.remaining(self.site.sessions.lifetime(), now);
+        let Some(route) = self.shown_route() else { return self.page(&Message::NoRoute) };
+        let fields = route.plan.fields(claims);
+        let values: Vec<String> = fields.iter().map(|field| field.value.to_string()).collect();
+        let received: Vec<ReceivedClaim<'_>> = fields
+            .iter()
+            .zip(&values)
+            .map(|(field, value)| ReceivedClaim { claim: field.claim, header: &field.header, value })
+            .collect();
+        let view = MeView {
+            agent: agent_view(claims, &name),
+            application: &route.name,
+            application_url: route.path.as_str(),
+            claims: &received,
+            session_age: now.since(session.logged_in_at()),
+            idle_left: left.idle,
+            absolute_left: left.absolute,
+            logout_url: &self.site.endpoint("logout"),
+            logout_token: &session.logout_token(),
+            provider_origin: self.site.provider_origin.as_deref(),
+        };
+        self.page(&Message::Me(view))
+    }
+
+    /// The application that the page tells about: the one named in the query, else the first of the host.
+    fn shown_route(&self) -> Option<&Arc<Route>> {
+        let routes = self.site.routes_of(&self.visit.host);
+        let named = url::form_urlencoded::parse(self.visit.query.as_bytes()).find(|(name, _)| name == "route");
+        let named = named.and_then(|(_, name)| routes.iter().copied().find(|route| route.name == name));
+        named.or_else(|| routes.first().copied())
+    }
+
+    fn jwks(&self) -> Reply {
+        let keys = self.site.services.keys.load();
+        Reply::new(
+            page::Answer {
+                status: StatusCode::OK,
+                headers: vec![
+                    (CONTENT_TYPE, HeaderValue::from_static("application/jwk-set+json")),
+                    (CACHE_CONTROL, HeaderValue::from_static("public, max-age=300")),
+                    (ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")),
+                ],
+                body: keys.jwks().to_owned().into(),
+            },
+            "jwks",
+        )
+    }
+
+    /// A login that ended on an endpoint of ours would log out, loop, or show nothing of use; `me` is the exception.
+    fn outside_prefix(&self, return_to: ReturnTo) -> ReturnTo {
+        let path = return_to.as_str();
+        let ours =
+            path.starts_with(&self.site.prefix) || path.split('?').next() == Some(self.site.redirect_path.as_str());
+        if ours && path != self.site.endpoint("me") { ReturnTo::root() } else { return_to }
+    }
+
+    fn page(&self, message: &Message<'_>) -> Reply {
+        let contact = self.visit.route.as_ref().and_then(|route| route.contact.as_deref());
+        let manner = (format(self.visit.kind), self.visit.language);
+        Reply::page(self.site, message, manner, contact, self.request_id)
+    }
+}

@@ -1,0 +1,235 @@
+//! One request and its answer: what pingora carries from callback to callback, and the one line that is logged of it.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::{Method, StatusCode};
+use pingora::http::ResponseHeader;
+use pingora::proxy::Session;
+use pingora::{Error, ErrorType, Result};
+
+use super::context::{self, Peer};
+use super::decide::{Decision, Forward, format};
+use super::request::{Kind, Request};
+use super::respond::{self, Reply};
+use super::site::{Route, Site};
+use crate::crypto::random_token;
+use crate::logout;
+use crate::page::Language;
+use crate::telemetry::Decision as Decided;
+use crate::telemetry::log::Access;
+
+/// What is counted where the agent left before any answer.
+const CLIENT_GONE: StatusCode = StatusCode::BAD_REQUEST;
+
+/// One request and its answer.
+pub struct Exchange {
+    /// The site that was in force when it began.
+    pub site: Arc<Site>,
+    /// Who is at the other end of the connection.
+    pub peer: Peer,
+    /// What names it on pages, in logs and to the application: 16 characters of base64url.
+    pub request_id: String,
+    /// Where it goes, once that is decided.
+    pub forward: Option<Forward>,
+    /// How many instances of the upstream were tried.
+    pub tries: usize,
+    /// Bytes of the request's body so far.
+    pub body_received: u64,
+    /// Whether it became a tunnel.
+    pub upgraded: bool,
+    /// Whether the application's answer became a redirect to the provider.
+    pub logged_out: bool,
+    connection: Option<context::Connection>,
+    asked: Option<Asked>,
+    decision: Decided,
+    reason: &'static str,
+    started: Instant,
+    upstream_asked: Option<Instant>,
+    upstream_time: Option<Duration>,
+    finished: bool,
+}
+
+/// What was asked, for the log and for pages about failures.
+struct Asked {
+    method: Method,
+    host: String,
+    path: String,
+    client: Option<IpAddr>,
+    kind: Kind,
+    language: Language,
+}
+
+impl Exchange {
+    /// A request of the connection that this task serves.
+    #[must_use]
+    pub fn new(site: Arc<Site>) -> Self {
+        let connection = context::current();
+        Self {
+            site,
+            peer: connection.as_ref().map_or(Peer::Unix, |connection| connection.peer),
+            request_id: random_token::<12>(),
+            forward: None,
+            tries: 0,
+            body_received: 0,
+            upgraded: false,
+            logged_out: false,
+            connection,
+            asked: None,
+            decision: Decided::Refuse,
+            reason: "unread",
+            started: Instant::now(),
+            upstream_asked: None,
+            upstream_time: None,
+            finished: false,
+        }
+    }
+
+    /// Notes what was asked.
+    pub fn ask(&mut self, request: &Request<'_>) {
+        self.asked = Some(Asked {
+            method: request.method().clone(),
+            host: request.host().to_owned(),
+            path: request.path.raw().to_owned(),
+            client: request.client(&self.peer, &self.site.trusted_proxies),
+            kind: request.kind(),
+            language: request.language(),
+        });
+    }
+
+    /// Notes what was decided.
+    pub fn decide(&mut self, decision: &Decision) {
+        (self.decision, self.reason) = match decision {
+            Decision::Endpoint(..) => (Decided::Own, "endpoint"),
+            Decision::Forward(forward) if forward.permit.session().is_some() => (Decided::PermitAgent, "session"),
+            Decision::Forward(_) => (Decided::PermitPublic, "public_rule"),
+            Decision::Login(_) => (Decided::Login, "no_session"),
+            Decision::Reply(reply) => (Decided::Refuse, reply.reason),
+        };
+    }
+
+    /// Notes why we answered as we did.
+    pub const fn because(&mut self, reason: &'static str) {
+        self.reason = reason;
+    }
+
+    /// Notes that the upstream is being asked.
+    pub fn ask_upstream(&mut self) {
+        self.upstream_asked = Some(Instant::now());
+        self.tries += 1;
+    }
+
+    /// Notes that the head of the upstream's answer is here.
+    pub fn upstream_answered(&mut self) {
+        self.upstream_time = self.upstream_asked.map(|asked| asked.elapsed());
+    }
+
+    /// Where the request goes.
+    ///
+    /// # Errors
+    ///
+    /// Nowhere: nothing was decided, and nothing is forwarded.
+    pub fn forwarded(&self) -> Result<&Forward> {
+        self.forward.as_ref().ok_or_else(|| Error::explain(ErrorType::InternalError, "forwarded without a permit"))
+    }
+
+    /// Whether the gateway is about to end, so that this connection should too.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.connection.as_ref().is_some_and(context::Connection::is_draining)
+    }
+
+    /// Where this was the application's own logout: ends the session, and sends the agent to the provider.
+    ///
+    /// # Errors
+    ///
+    /// None in practice (see [`respond::turn_into_logout`]).
+    pub fn end_session(&mut self, head: &mut ResponseHeader) -> Result<()> {
+        let Some(forward) = &mut self.forward else { return Ok(()) };
+        let (Some(cookies), Some(session)) = (forward.logout.take(), forward.permit.session()) else { return Ok(()) };
+        let host = &forward.route.host;
+        let services = (&self.site.sessions, &*self.site.provider);
+        let ended = logout::end(session, &cookies, host.authority.as_str(), &host.post_logout_redirect_uri, services);
+        tracing::info!(
+            request_id = self.request_id,
+            session = session.pseudonym(),
+            "logged out by the application's own page"
+        );
+        self.logged_out = true;
+        self.reason = "logout_path";
+        respond::turn_into_logout(head, ended)
+    }
+
+    /// The page for a request that could not be proxied; none where the agent is gone or has part of an answer already.
+    pub fn failed(&mut self, session: &Session, error: &Error) -> Option<Reply> {
+        let route = self.route().map(Arc::clone);
+        let name = route.as_ref().map_or("", |route| route.name.as_str());
+        let message = respond::failure(error, name)?;
+        self.reason = message.reason_code();
+        tracing::warn!(request_id = self.request_id, route = name, %error, "a request could not be proxied");
+        if session.response_written().is_some() {
+            return None;
+        }
+        let (kind, language) =
+            self.asked.as_ref().map_or((Kind::Script, Language::French), |asked| (asked.kind, asked.language));
+        let contact = route.as_ref().and_then(|route| route.contact.as_deref());
+        Some(Reply::page(&self.site, &message, (format(kind), language), contact, &self.request_id))
+    }
+
+    /// Logs and counts the exchange, once.
+    pub fn finish(&mut self, session: &Session) {
+        let status = session.response_written().map_or(0, |head| head.status.as_u16());
+        self.record(status, session.body_bytes_sent());
+    }
+
+    fn route(&self) -> Option<&Arc<Route>> {
+        self.forward.as_ref().map(|forward| &forward.route)
+    }
+
+    fn record(&mut self, status: u16, bytes: usize) {
+        if std::mem::replace(&mut self.finished, true) {
+            return;
+        }
+        let duration = self.started.elapsed();
+        let route = self.route();
+        let metrics = route.map_or(&self.site.unrouted, |route| &route.metrics);
+        metrics.request(self.decision, StatusCode::from_u16(status).unwrap_or(CLIENT_GONE), duration);
+        if let Some(waited) = self.upstream_time {
+            metrics.upstream(waited);
+        }
+        let asked = self.asked.as_ref();
+        Access {
+            request_id: &self.request_id,
+            client: &asked
+                .and_then(|asked| asked.client)
+                .map_or_else(|| self.peer.to_string(), |client| client.to_string()),
+            method: asked.map_or("", |asked| asked.method.as_str()),
+            host: asked.map_or("", |asked| &asked.host),
+            path: asked.map_or("", |asked| &asked.path),
+            route: route.map(|route| route.name.as_str()),
+            decision: self.decision,
+            reason: Some(self.reason),
+            status,
+            session: self
+                .forward
+                .as_ref()
+                .and_then(|forward| forward.permit.session())
+                .map(|session| session.pseudonym()),
+            bytes: bytes as u64,
+            duration,
+            upstream: self.upstream_time,
+        }
+        .emit();
+    }
+}
+
+impl Drop for Exchange {
+    /// A request that was killed never reaches pingora's `logging`.
+    fn drop(&mut self) {
+        if self.asked.is_some() && !self.finished {
+            self.reason = "killed";
+            self.record(0, 0);
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! The request on its way to its application: whatever claims an identity is dropped, what the gateway knows is added,
+//! and the signature comes last, over what is really sent.
+//!
+//! pingora has removed hop-by-hop fields, and those that `Connection` names, before this runs: nothing that is added
+//! here can be taken away by the client (RFC 9110 section 7.6.1).
+
+use std::fmt::Write as _;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, COOKIE, FORWARDED, HOST};
+use http::{HeaderName, HeaderValue, Version};
+use pingora::Result;
+use pingora::http::RequestHeader;
+
+use super::decide::Forward;
+use super::site::{RequestKey, RequestSigning, Route, Site};
+use crate::clock::Timestamp;
+use crate::crypto::{base64url, random};
+use crate::identity::Assertion;
+use crate::session::{Session, cookie};
+use crate::signature::{CoveredFields, Target};
+
+/// The identity of one session for one route, made at its first request and used for every other.
+pub struct Prepared {
+    headers: Vec<(Bytes, HeaderValue)>,
+    covered: CoveredFields,
+    assertion: Option<ArcSwap<Assertion>>,
+}
+
+impl Prepared {
+    fn new(site: &Site, route: &Route, session: &Session, now: Timestamp) -> Self {
+        let identity = route.plan.headers(session.claims(), session.pseudonym());
+        let covered = CoveredFields::new(identity.iter());
+        let headers =
+            identity.iter().map(|(name, value)| (Bytes::copy_from_slice(name.as_bytes()), value.clone())).collect();
+        let assertion = assert(site, route, session, now).map(ArcSwap::from_pointee);
+        Self { headers, covered, assertion }
+    }
+
+    /// The assertion, made anew once half of its life is over.
+    fn assertion(&self, site: &Site, route: &Route, session: &Session, now: Timestamp) -> Option<HeaderValue> {
+        let kept = self.assertion.as_ref()?;
+        if now >= kept.load().renew_at {
+            kept.store(Arc::new(assert(site, route, session, now)?));
+        }
+        Some(kept.load().token.clone())
+    }
+}
+
+fn assert(site: &Site, route: &Route, session: &Session, now: Timestamp) -> Option<Assertion> {
+    let issuer = route.assertion.as_ref()?;
+    let keys = site.services.keys.load();
+    Some(issuer.issue(keys.assertion_key(now), session.claims(), session.pseudonym(), now))
+}
+
+/// Makes the agent's request the application's.
+///
+/// # Errors
+///
+/// None in practice: every value is made of visible ASCII.
+pub fn adapt(head: &mut RequestHeader, forward: &Forward, site: &Site, request_id: &str) -> Result<()> {
+    drop_reserved(head, site);
+    own_cookies(head)?;
+    to_origin(head, forward)?;
+    forwarding(head, forward, site)?;
+    trace(head)?;
+    head.insert_header("X-Request-Id", request_id)?;
+    identify(head, forward, site)
+}
+
+/// Whether the application binds identity to the connection: such a connection is one agent's alone.
+pub fn is_connection_bound(head: &RequestHeader) -> bool {
+    head.headers.get_all(AUTHORIZATION).iter().any(|value| {
+        let scheme = value.as_bytes().split(|byte| *byte == b' ').next().unwrap_or_default();
+        scheme.eq_ignore_ascii_case(b"negotiate") || scheme.eq_ignore_ascii_case(b"ntlm")
+    })
+}
+
+fn drop_reserved(head: &mut RequestHeader, site: &Site) {
+    let reserved: Vec<HeaderName> =
+        head.headers.keys().filter(|name| site.reserved.contains(name.as_str())).cloned().collect();
+    for name in reserved {
+        head.remove_header(&name);
+    }
+}
+
+fn own_cookies(head: &mut RequestHeader) -> Result<()> {
+    if !head.headers.contains_key(COOKIE) {
+        return Ok(());
+    }
+    let others = cookie::without_own(head.headers.get_all(COOKIE).iter());
+    head.remove_header(&COOKIE);
+    match others {
+        Some(others) => head.insert_header(COOKIE, others),
+        None => Ok(()),
+    }
+}
+
+/// The application sees the authority that agents see.
+fn to_origin(head: &mut RequestHeader, forward: &Forward) -> Result<()> {
+    head.set_version(Version::HTTP_11);
+    head.insert_header(HOST, forward.route.host.authority.as_str())
+}
+
+fn forwarding(head: &mut RequestHeader, forward: &Forward, site: &Site) -> Result<()> {
+    let (scheme, authority) = (site.scheme.as_str(), forward.route.host.authority.as_str());
+    let client = forward.client;
+    head.insert_header("X-Forwarded-Proto", scheme)?;
+    head.insert_header("X-Forwarded-Host", authority)?;
+    if let Some(client) = client {
+        head.insert_header("X-Forwarded-For", client.to_string())?;
+    }
+    head.insert_header(FORWARDED, format!("for={};host=\"{authority}\";proto={scheme}", forwarded_node(client)))
+}
+
+/// RFC 7239 section 6: an IPv6 address is bracketed and quoted.
+fn forwarded_node(client: Option<IpAddr>) -> String {
+    match client {
+        Some(IpAddr::V4(address)) => address.to_string(),
+        Some(IpAddr::V6(address)) => format!("\"[{address}]\""),
+        None => "unknown".to_owned(),
+    }
+}
+
+/// Continues the trace that the request belongs to, or begins one (W3C Trace Context section 3).
+fn trace(head: &mut RequestHeader) -> Result<()> {
+    let given = head.headers.get("traceparent").and_then(|value| value.to_str().ok()).and_then(trace_id_and_flags);
+    let span = hex(&random::<8>());
+    let continued = given.map(|(trace_id, flags)| format!("00-{trace_id}-{span}-{flags}"));
+    if continued.is_none() {
+        head.remove_header("tracestate");
+    }
+    head.insert_header("traceparent", continued.unwrap_or_else(|| format!("00-{}-{span}-00", hex(&random::<16>()))))
+}
+
+fn trace_id_and_flags(traceparent: &str) -> Option<(&str, &str)> {
+    let is_hex =
+        |text: &str, length| text.len() == length && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    let is_zero = |text: &str| text.bytes().all(|byte| byte == b'0');
+    let mut fields = traceparent.split('-');
+    let (version, trace_id, parent_id, flags) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
+    let known = version == "00" && fields.next().is_none();
+    let valid =
+        is_hex(trace_id, 32) && !is_zero(trace_id) && is_hex(parent_id, 16) && !is_zero(parent_id) && is_hex(flags, 2);
+    (known && valid).then_some((trace_id, flags))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // Writing to a String does not fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+fn identify(head: &mut RequestHeader, forward: &Forward, site: &Site) -> Result<()> {
+    let now = site.services.clock.now();
+    let route = &forward.route;
+    let Some(session) = forward.permit.session() else { return sign(head, route, &CoveredFields::none(), site, now) };
+    let prepared =
+        site.prepared.get_with((session.id(), route.index), || Arc::new(Prepared::new(site, route, session, now)));
+    for (name, value) in &prepared.headers {
+        head.insert_header(name.clone(), value.clone())?;
+    }
+    if let Some(token) = prepared.assertion(site, route, session, now) {
+        head.insert_header(route.plan.assertion_name().to_owned(), token)?;
+    }
+    sign(head, route, &prepared.covered, site, now)
+}
+
+fn sign(head: &mut RequestHeader, route: &Route, covered: &CoveredFields, site: &Site, now: Timestamp) -> Result<()> {
+    let Some(RequestSigning { signer, key }) = &route.signing else { return Ok(()) };
+    let keys = site.services.keys.load();
+    let key = match key {
+        RequestKey::Published(algorithm) => keys.request_key(*algorithm, now),
+        RequestKey::Shared(key) => Some(key),
+    };
+    let Some(key) = key else { return Ok(()) };
+    let fields = {
+        let target = std::str::from_utf8(head.raw_path()).unwrap_or("/");
+        let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
+        let target = Target { method: head.method.as_str(), authority: route.host.authority.as_str(), path, query };
+        signer.sign(key, &target, covered, now, &base64url(&random::<16>()))
+    };
+    head.insert_header("Signature-Input", fields.signature_input)?;
+    head.insert_header("Signature", fields.signature)
+}
+
+/// Whether a body of this declared length is too long for its route.
+pub fn is_too_long(head: &RequestHeader, limit: Option<u64>) -> bool {
+    let declared = head.headers.get(http::header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    limit.zip(declared.and_then(|length| length.parse::<u64>().ok())).is_some_and(|(limit, length)| length > limit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trace_is_continued_only_where_it_is_well_formed() {
+        let trace = "0af7651916cd43dd8448eb211c80319c";
+        let good = format!("00-{trace}-b7ad6b7169203331-01");
+        assert_eq!(trace_id_and_flags(&good), Some((trace, "01")));
+        for bad in [
+            String::new(),
+            format!("ff-{trace}-b7ad6b7169203331-01"),
+            format!("00-{trace}-b7ad6b7169203331-01-x"),
+            format!("00-{}-b7ad6b7169203331-01", "0".repeat(32)),
+            format!("00-{trace}-0000000000000000-01"),
+            format!("00-{}-b7ad6b7169203331-01", trace.to_uppercase()),
+        ] {
+            assert_eq!(trace_id_and_flags(&bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_ipv6_client_is_bracketed_and_quoted() {
+        assert_eq!(forwarded_node("2001:db8::1".parse().ok()), "\"[2001:db8::1]\"");
+        assert_eq!(forwarded_node("10.0.0.1".parse().ok()), "10.0.0.1");
+        assert_eq!(forwarded_node(None), "unknown");
+    }
+
+    #[test]
+    fn connections_that_carry_an_identity_are_recognised() {
+        let head = |value: &str| {
+            let mut head = RequestHeader::build("GET", b"/", None).unwrap();
+            head.insert_header(AUTHORIZATION, value).unwrap();
+            head
+        };
+        assert!(is_connection_bound(&head("NTLM TlRM")) && is_connection_bound(&head("Negotiate x")));
+        assert!(!is_connection_bound(&head("Basic eDp5")) && !is_connection_bound(&head("Bearer ntlm")));
+    }
+}

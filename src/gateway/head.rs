@@ -1,0 +1,85 @@
+//! Answers to heads that were refused before pingora saw them.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use http::StatusCode;
+
+use super::context::{BadHead, Peer, RefuseHead};
+use super::respond::Reply;
+use super::site::Site;
+use crate::crypto::random_token;
+use crate::http_ext::folds_to;
+use crate::page::{Format, Language, Message};
+use crate::telemetry::Decision;
+use crate::telemetry::log::Access;
+
+/// Refuses heads in the words of the site in force.
+pub struct HeadRefusals {
+    site: Arc<ArcSwap<Site>>,
+}
+
+impl HeadRefusals {
+    /// Refusals in the words of whatever site is in force.
+    #[must_use]
+    pub const fn new(site: Arc<ArcSwap<Site>>) -> Self {
+        Self { site }
+    }
+}
+
+impl RefuseHead for HeadRefusals {
+    fn refuse_head(&self, bad: &BadHead, peer: &Peer, head: &[u8]) -> Vec<u8> {
+        let site = self.site.load_full();
+        let request_id = random_token::<12>();
+        let (code, status) = (bad.reason_code(), bad.status());
+        site.services.metrics.head_refused(code);
+        log(code, status, peer, head, &request_id);
+        let manner = (Format::Html, Language::negotiate(None));
+        let reply = Reply::page(&site, &Message::BadRequest { code, status }, manner, None, &request_id);
+        written(&reply, &request_id)
+    }
+
+    fn relies_on(&self, name: &str) -> bool {
+        self.site.load().reserved.contains(name) || folds_to(name, "x-request-id")
+    }
+}
+
+/// The request line may be anything: it is logged as it came, escaped and cut.
+fn log(code: &'static str, status: StatusCode, peer: &Peer, head: &[u8], request_id: &str) {
+    let line = head.split(|byte| *byte == b'\r' || *byte == b'\n').next().unwrap_or_default();
+    let line = line.get(..128).unwrap_or(line).escape_ascii().to_string();
+    Access {
+        request_id,
+        client: &peer.to_string(),
+        method: "",
+        host: "",
+        path: &line,
+        route: None,
+        decision: Decision::Refuse,
+        reason: Some(code),
+        status: status.as_u16(),
+        session: None,
+        bytes: 0,
+        duration: std::time::Duration::ZERO,
+        upstream: None,
+    }
+    .emit();
+}
+
+fn written(reply: &Reply, request_id: &str) -> Vec<u8> {
+    let status = reply.answer.status;
+    let phrase = status.canonical_reason().unwrap_or("Refused");
+    let mut bytes = format!("HTTP/1.1 {} {phrase}\r\n", status.as_u16()).into_bytes();
+    for (name, value) in &reply.answer.headers {
+        bytes.extend_from_slice(name.as_str().as_bytes());
+        bytes.extend_from_slice(b": ");
+        bytes.extend_from_slice(value.as_bytes());
+        bytes.extend_from_slice(b"\r\n");
+    }
+    let length = reply.answer.body.len();
+    bytes.extend_from_slice(
+        format!("x-request-id: {request_id}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n").as_bytes(),
+    );
+    bytes.extend_from_slice(&reply.answer.body);
+    bytes
+}

@@ -1,0 +1,164 @@
+//! What requests are decided by: everything that the configuration says, compiled, and the services that it names.
+//!
+//! A reload makes a new site and swaps it in whole; requests under way finish on the one that they began with.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use moka::sync::Cache;
+
+use super::forward::Prepared;
+use super::request::known_authority;
+use super::reserved::ReservedNames;
+use crate::clock::Clock;
+use crate::crypto::key_ring::KeyRings;
+use crate::crypto::signing::SigningKey;
+use crate::http_ext::TrustedProxy;
+use crate::identity::{AssertionIssuer, HeaderPlan};
+use crate::login::callback::Redeemed;
+use crate::logout::LogoutPath;
+use crate::oidc::Provider;
+use crate::page::Pages;
+use crate::policy::{PublicRule, Rules};
+use crate::route::{Authority, PathPrefix, Scheme, Table};
+use crate::session::{SessionId, Sessions};
+use crate::signature::{self, Signer};
+use crate::telemetry::metrics::{Metrics, RouteMetrics};
+use crate::upstream::Upstream;
+
+/// What outlives a reload.
+#[derive(Clone)]
+pub struct Services {
+    /// The time.
+    pub clock: Clock,
+    /// The sealing and signing keys in force.
+    pub keys: Arc<KeyRings>,
+    /// The states redeemed before.
+    pub redeemed: Arc<Redeemed>,
+    /// What is counted.
+    pub metrics: Metrics,
+}
+
+/// A host that agents know.
+#[derive(Debug)]
+pub struct Host {
+    /// As agents see it.
+    pub authority: Authority,
+    /// Scheme and authority: the assertion's `iss`, and where redirects lead.
+    pub origin: String,
+    /// The redirect URI to register.
+    pub redirect_uri: String,
+    /// The post-logout redirect URI to register.
+    pub post_logout_redirect_uri: String,
+}
+
+/// How a route's requests are signed.
+#[derive(Debug)]
+pub struct RequestSigning {
+    /// What it puts into signatures.
+    pub signer: Signer,
+    /// Which key signs.
+    pub key: RequestKey,
+}
+
+/// Which key signs a route's requests.
+#[derive(Debug)]
+pub enum RequestKey {
+    /// The published key of this algorithm that is in force.
+    Published(signature::Algorithm),
+    /// The key shared with this application alone.
+    Shared(Arc<SigningKey>),
+}
+
+/// One application behind one prefix of one host.
+#[derive(Debug)]
+pub struct Route {
+    /// Its place in the configuration; tells prepared identities apart.
+    pub index: usize,
+    /// Its name in the configuration.
+    pub name: String,
+    /// The prefix of its pages.
+    pub path: PathPrefix,
+    /// The host that it is on.
+    pub host: Arc<Host>,
+    /// Whom its users may ask.
+    pub contact: Option<String>,
+    /// Where it is.
+    pub upstream: Upstream,
+    /// What passes without a session.
+    pub public: Vec<PublicRule>,
+    /// Who may enter.
+    pub rules: Rules,
+    /// What it learns of an agent.
+    pub plan: HeaderPlan,
+    /// How its assertions are made; none where it wants none.
+    pub assertion: Option<AssertionIssuer>,
+    /// How its requests are signed; none where it wants none.
+    pub signing: Option<RequestSigning>,
+    /// Its own logout pages.
+    pub logout_paths: Vec<LogoutPath>,
+    /// The largest request body that it takes, in bytes.
+    pub max_body: Option<u64>,
+    /// What is counted for it.
+    pub metrics: RouteMetrics,
+}
+
+/// A configuration, compiled.
+pub struct Site {
+    /// What outlives a reload.
+    pub services: Services,
+    /// What agents see.
+    pub scheme: Scheme,
+    /// The path prefix reserved for endpoints of ours, with its slashes.
+    pub prefix: String,
+    /// The path of the redirect URIs.
+    pub redirect_path: String,
+    /// The path of the post-logout redirect URIs.
+    pub post_logout_redirect_path: String,
+    /// Whose forwarding headers are believed.
+    pub trusted_proxies: Vec<TrustedProxy>,
+    /// Header names that no client may bring.
+    pub reserved: ReservedNames,
+    /// The provider.
+    pub provider: Arc<Provider>,
+    /// Its origin, where logouts lead.
+    pub provider_origin: Option<String>,
+    /// The sessions of every host.
+    pub sessions: Sessions,
+    /// Pages for people.
+    pub pages: Pages,
+    /// The hosts by authority.
+    pub hosts: HashMap<String, Arc<Host>>,
+    /// The routes.
+    pub routes: Table<Arc<Route>>,
+    /// What is counted for requests that belong to no route.
+    pub unrouted: RouteMetrics,
+    /// Identity headers made before, by session and route.
+    pub prepared: Cache<(SessionId, usize), Arc<Prepared>>,
+}
+
+impl Site {
+    /// The host that a request names, in any spelling of it.
+    #[must_use]
+    pub fn host(&self, named: &str) -> Option<&Arc<Host>> {
+        self.hosts.get(named).or_else(|| {
+            let authority =
+                known_authority(named, self.scheme, |name| self.hosts.get(name).map(|host| &host.authority))?;
+            self.hosts.get(authority.as_str())
+        })
+    }
+
+    /// The routes of a host, in the order of the configuration.
+    #[must_use]
+    pub fn routes_of(&self, host: &Host) -> Vec<&Arc<Route>> {
+        let mut routes: Vec<_> = self.routes.of(host.authority.as_str()).collect();
+        routes.sort_by_key(|route| route.index);
+        routes
+    }
+
+    /// The path of one of our own endpoints.
+    #[must_use]
+    pub fn endpoint(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
+    }
+}
