@@ -1,1 +1,256 @@
-//! server
+//! From a configuration to running services, and back to none: start, reload, drain.
+//!
+//! pingora's own `Server` is not used: its signals, sockets and grace periods are made for another house. The listener
+//! hands connections to the proxy on our own runtime, which makes a gateway that a test can start in its own process.
+
+use std::fs;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use pingora::proxy::http_proxy;
+use pingora::server::configuration::ServerConf;
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::timeout;
+
+mod compile;
+mod status;
+
+pub use compile::CompileError;
+
+use crate::admin::{self, AdminListener, AdminState};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::crypto::key_ring::{KeyRing, KeyRingError, KeyRings};
+use crate::gateway::{Gateway, HeadRefusals, Services, Site};
+use crate::listener::tls::Certificates;
+use crate::listener::{self, BindError, Bound, Front};
+use crate::login::callback::Redeemed;
+use crate::telemetry::metrics::Metrics;
+
+/// Requests still running this long after the drain began are cut.
+const DRAIN_LIMIT: Duration = Duration::from_secs(30);
+
+/// Unused connections to upstreams that are kept, all routes together.
+const UPSTREAM_POOL: usize = 1024;
+
+/// What a gateway is started with, besides its configuration.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// The time.
+    pub clock: Clock,
+}
+
+/// Why a gateway does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A socket of the admin listener cannot be used.
+    #[error("the admin listener: {0}")]
+    Admin(#[source] io::Error),
+    /// The admin listener was given a unix socket.
+    #[error("the admin listener listens on TCP addresses only")]
+    AdminUnix,
+    /// A socket cannot be opened.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The configuration asks for what cannot be.
+    #[error(transparent)]
+    Compile(#[from] CompileError),
+    /// The keys cannot be read, or made.
+    #[error(transparent)]
+    Keys(#[from] KeyRingError),
+    /// The state folder cannot be made.
+    #[error("{path}: {error}", path = path.display())]
+    StateDir {
+        /// The folder.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+}
+
+/// A gateway at work.
+pub struct Running {
+    /// Where it listens, in the order of the configuration; Unix sockets have no address.
+    pub addresses: Vec<SocketAddr>,
+    /// Where its admin listener listens.
+    pub admin_addresses: Vec<SocketAddr>,
+    site: Arc<ArcSwap<Site>>,
+    certificates: Option<Arc<Certificates>>,
+    fixed: Fixed,
+    follower: JoinHandle<()>,
+    drain: watch::Sender<bool>,
+    listeners: JoinSet<()>,
+    background: JoinSet<()>,
+}
+
+/// What only a restart changes.
+#[derive(Debug, Eq, PartialEq)]
+struct Fixed {
+    listen: String,
+    admin: String,
+    state_dir: PathBuf,
+    keys_dir: PathBuf,
+    limits: String,
+}
+
+impl Fixed {
+    fn of(config: &Config) -> Self {
+        Self {
+            listen: format!("{:?}", config.server.listeners),
+            admin: format!("{:?}", config.admin),
+            state_dir: config.server.state_dir.clone(),
+            keys_dir: config.server.keys_dir.clone(),
+            limits: format!("{:?}", config.server.limits),
+        }
+    }
+
+    /// The keys whose change waits for a restart.
+    fn changed(&self, other: &Self) -> Vec<&'static str> {
+        [
+            ("[server] listen", self.listen == other.listen),
+            ("[admin] listen", self.admin == other.admin),
+            ("[server] state_dir", self.state_dir == other.state_dir),
+            ("[server] keys_dir", self.keys_dir == other.keys_dir),
+            ("[server.limits]", self.limits == other.limits),
+        ]
+        .into_iter()
+        .filter_map(|(key, same)| (!same).then_some(key))
+        .collect()
+    }
+}
+
+/// Starts a gateway: everything that can fail has failed, or not, when this returns.
+///
+/// # Errors
+///
+/// [`StartError`]; nothing is left running then.
+pub async fn start(config: Config, options: Options) -> Result<Running, StartError> {
+    // The process may have a provider already (a second gateway in one test); it is this same one.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    make_private(&config.server.state_dir)?;
+    let keys = KeyRing::open_or_create(&config.server.keys_dir, options.clock.now())?;
+    let services = Services {
+        keys: Arc::new(KeyRings::new(keys, Some(config.server.keys_dir.clone()))),
+        clock: options.clock,
+        redeemed: Arc::new(Redeemed::default()),
+        metrics: Metrics::new(),
+    };
+    let site = Arc::new(ArcSwap::from_pointee(compile::site(&config, services, None)?));
+    let certificates = compile::certificates(&config)?;
+    let bound = listener::bind(&compile::bindings(&config, certificates.as_ref())?)?;
+    let admin_sockets = admin_sockets(&config)?;
+    Ok(Running::begin(&config, site, certificates, (bound, admin_sockets)))
+}
+
+impl Running {
+    fn begin(
+        config: &Config,
+        site: Arc<ArcSwap<Site>>,
+        certificates: Option<Arc<Certificates>>,
+        (bound, admin_sockets): (Vec<Bound>, Vec<TcpListener>),
+    ) -> Self {
+        let addresses = bound.iter().filter_map(Bound::local_addr).collect();
+        let admin_addresses = admin_sockets.iter().filter_map(|socket| socket.local_addr().ok()).collect();
+        let (drain, draining) = watch::channel(false);
+        let refusals = Arc::new(HeadRefusals::new(Arc::clone(&site)));
+        let proxy = Arc::new(http_proxy(&server_conf(), Gateway::new(Arc::clone(&site))));
+        let front = Arc::new(Front::new(proxy, refusals, config.server.limits.clone()));
+        let state: Arc<dyn AdminState> = Arc::new(status::Status::new(Arc::clone(&site), Arc::clone(front.counters())));
+        let mut listeners = JoinSet::new();
+        for socket in bound {
+            listeners.spawn(listener::serve(socket, Arc::clone(&front), draining.clone()));
+        }
+        let mut background = JoinSet::new();
+        for socket in admin_sockets {
+            background.spawn(serve_admin(socket, Arc::clone(&state), draining.clone()));
+        }
+        let keys = Arc::clone(&site.load().services.keys);
+        background.spawn(async move { keys.follow().await });
+        let follower = follow_provider(&site);
+        let fixed = Fixed::of(config);
+        Self { addresses, admin_addresses, site, certificates, fixed, follower, drain, listeners, background }
+    }
+
+    /// Serves `config` from now on, all of it or, where it cannot be served, nothing of it. What only a restart changes
+    /// is named in the log and stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// [`CompileError`]; the configuration in force stays in force.
+    pub fn reload(&mut self, config: &Config) -> Result<(), CompileError> {
+        let current = self.site.load_full();
+        let services = &current.services;
+        let reloaded = self.compiled(config, &current);
+        services.metrics.reload(reloaded.is_ok(), services.clock.now());
+        self.site.store(Arc::new(reloaded?));
+        self.follower.abort();
+        self.follower = follow_provider(&self.site);
+        for key in self.fixed.changed(&Fixed::of(config)) {
+            tracing::warn!(key, "changed in the configuration, but takes effect at the next restart only");
+        }
+        tracing::info!("configuration reloaded");
+        Ok(())
+    }
+
+    /// The new site; and, once nothing else can fail, the new certificates.
+    fn compiled(&self, config: &Config, current: &Site) -> Result<Site, CompileError> {
+        let site = compile::site(config, current.services.clone(), Some(current))?;
+        if let Some(certificates) = self.certificates.as_ref().filter(|_| !config.server.certificates.is_empty()) {
+            certificates.reload(&config.server.certificates)?;
+        }
+        Ok(site)
+    }
+
+    /// Notes that a configuration could not be read, so that monitoring sees it.
+    pub fn reload_failed(&self) {
+        let services = &self.site.load().services;
+        services.metrics.reload(false, services.clock.now());
+    }
+
+    /// Stops: accepts nothing more, lets running requests end, for half a minute at most.
+    pub async fn shutdown(mut self) {
+        self.drain.send_replace(true);
+        let idle = async { while self.listeners.join_next().await.is_some() {} };
+        if timeout(DRAIN_LIMIT, idle).await.is_err() {
+            tracing::warn!("requests still running after the drain were cut");
+        }
+        self.follower.abort();
+        self.background.shutdown().await;
+    }
+}
+
+/// The sockets of the admin listener, which are TCP's.
+fn admin_sockets(config: &Config) -> Result<Vec<TcpListener>, StartError> {
+    let bound = listener::bind(&compile::admin_bindings(config))?;
+    let socket = |bound: Bound| bound.into_tcp().map_err(StartError::Admin)?.ok_or(StartError::AdminUnix);
+    bound.into_iter().map(socket).collect()
+}
+
+async fn serve_admin(socket: TcpListener, state: Arc<dyn AdminState>, draining: watch::Receiver<bool>) {
+    if let Err(error) = admin::serve(AdminListener::Tcp(socket), state, draining).await {
+        tracing::error!(%error, "the admin listener ended");
+    }
+}
+
+/// The provider of the site in force is kept known; a reload follows the new one.
+fn follow_provider(site: &ArcSwap<Site>) -> JoinHandle<()> {
+    let provider = Arc::clone(&site.load().provider);
+    tokio::spawn(async move { provider.follow().await })
+}
+
+fn server_conf() -> Arc<ServerConf> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    Arc::new(ServerConf { threads, upstream_keepalive_pool_size: UPSTREAM_POOL, ..ServerConf::default() })
+}
+
+/// The state folder is this machine's and this user's alone.
+fn make_private(path: &Path) -> Result<(), StartError> {
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.map_err(|error| StartError::StateDir { path: path.to_owned(), error })
+}

@@ -12,7 +12,9 @@ use std::process::ExitCode;
 
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::tell;
 use crate::clock::Clock;
+use crate::config::{self, Purpose};
 use crate::crypto::random_token;
 use crate::demo::agents::Agent;
 use crate::demo::application::{Application, Settings};
@@ -22,6 +24,7 @@ use crate::demo::provider::Provider;
 use crate::demo::tour::transcript::Transcript;
 use crate::demo::tour::{self, Scenery};
 use crate::secret::Secret;
+use crate::server::{self, Options, Running};
 
 /// The command line of `portillon demo`.
 #[derive(Clone, Copy, Debug, clap::Args)]
@@ -90,7 +93,7 @@ fn interruption() -> io::Result<impl Future<Output = ()>> {
 /// Everything that runs, and the folder that it runs in. Dropped from the top: the folder goes last.
 struct Stage {
     scenery: Scenery,
-    gateway: Gateway,
+    gateway: Running,
     _application: Application,
     _provider: Provider,
     _folder: TemporaryFolder,
@@ -164,15 +167,12 @@ fn is_free(port: u16) -> bool {
 }
 
 /// Starts the gateway as `run` does, from a configuration file.
-async fn start_gateway(file: &Path) -> Result<Gateway, Box<dyn Error>> {
-    Err(format!("{}: the gateway cannot be started yet", file.display()).into())
-}
-
-/// The running gateway.
-struct Gateway;
-
-impl Gateway {
-    async fn shutdown(self) {}
+async fn start_gateway(file: &Path) -> Result<Running, Box<dyn Error>> {
+    let loaded = config::load(file, Purpose::Run).map_err(|diagnostics| {
+        tell(&diagnostics);
+        format!("{} is no valid configuration", file.display())
+    })?;
+    Ok(server::start(loaded.config, Options::default()).await?)
 }
 
 const PORTS_TO_TRY: u16 = 100;

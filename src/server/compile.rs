@@ -1,0 +1,178 @@
+//! From a configuration, which is text made sense of, to a site, which requests are decided by.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use moka::sync::Cache;
+
+use crate::config::{Config, ListenerConfig, RouteConfig};
+use crate::crypto::signing::SigningKey;
+use crate::gateway::reserved::ReservedNames;
+use crate::gateway::{Host, RequestKey, RequestSigning, Route, Services, Site};
+use crate::identity::{AssertionIssuer, HeaderPlan};
+use crate::listener::Binding;
+use crate::listener::tls::{Certificates, TlsError};
+use crate::oidc::{Provider, SettingsError};
+use crate::page::{Pages, PagesError};
+use crate::route::Table;
+use crate::session::Sessions;
+use crate::signature::{Algorithm, Signer};
+use crate::telemetry::metrics::NO_ROUTE;
+use crate::upstream::{Reach, Upstream, UpstreamError};
+
+/// Identities prepared for upstreams and kept at hand: some 20 MiB where every agent has a large one.
+const PREPARED: u64 = 8192;
+
+/// How long an identity that nobody asks for stays prepared.
+const PREPARED_IDLE: Duration = Duration::from_secs(600);
+
+/// Why a configuration cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum CompileError {
+    /// A replaced page cannot be used.
+    #[error(transparent)]
+    Pages(#[from] PagesError),
+    /// The provider cannot be asked so.
+    #[error(transparent)]
+    Provider(#[from] SettingsError),
+    /// A certificate or key of a listener cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// An upstream cannot be reached so.
+    #[error("route {route}: {error}")]
+    Upstream {
+        /// The route's name.
+        route: String,
+        /// Why.
+        error: UpstreamError,
+    },
+}
+
+/// The site that `config` describes. What a `previous` one knows of sessions is taken over.
+pub(super) fn site(config: &Config, services: Services, previous: Option<&Site>) -> Result<Site, CompileError> {
+    let hosts = hosts(config);
+    let mut routes = Table::default();
+    for (index, route) in config.routes.iter().enumerate() {
+        let host = Arc::clone(&hosts[route.authority.as_str()]);
+        let compiled = compiled(config, route, (index, host), &services)?;
+        routes.insert(route.authority.clone(), route.path.clone(), !route.public.is_empty(), Arc::new(compiled));
+    }
+    let added = config.routes.iter().flat_map(|route| &route.headers).map(|(name, _)| name.as_str());
+    let provider = Provider::new(config.provider.clone(), Some(&config.server.state_dir), services.clock.clone())?;
+    let sessions = Sessions::new(Arc::clone(&services.keys), config.session, services.clock.clone());
+    Ok(Site {
+        scheme: config.server.external_scheme,
+        prefix: config.server.prefix.clone(),
+        redirect_path: config.redirect_path.clone(),
+        post_logout_redirect_path: config.post_logout_redirect_path.clone(),
+        trusted_proxies: config.server.trusted_proxies.clone(),
+        reserved: ReservedNames::new(config.header_prefix.as_str(), added),
+        provider: Arc::new(provider),
+        provider_origin: url::Url::parse(&config.provider.issuer)
+            .ok()
+            .map(|issuer| issuer.origin().ascii_serialization()),
+        sessions: match previous {
+            Some(previous) => sessions.remembering(&previous.sessions),
+            None => sessions,
+        },
+        pages: Pages::new(config.server.pages_dir.as_deref())?,
+        hosts,
+        routes,
+        unrouted: services.metrics.route(NO_ROUTE),
+        prepared: Cache::builder().max_capacity(PREPARED).time_to_idle(PREPARED_IDLE).build(),
+        services,
+    })
+}
+
+fn hosts(config: &Config) -> HashMap<String, Arc<Host>> {
+    let scheme = config.server.external_scheme;
+    let host = |route: &RouteConfig| {
+        let origin = format!("{scheme}://{}", route.authority);
+        Arc::new(Host {
+            authority: route.authority.clone(),
+            redirect_uri: format!("{origin}{}", config.redirect_path),
+            post_logout_redirect_uri: format!("{origin}{}", config.post_logout_redirect_path),
+            origin,
+        })
+    };
+    config.routes.iter().map(|route| (route.authority.as_str().to_owned(), host(route))).collect()
+}
+
+fn compiled(
+    config: &Config,
+    route: &RouteConfig,
+    (index, host): (usize, Arc<Host>),
+    services: &Services,
+) -> Result<Route, CompileError> {
+    let assertion = route.sign_assertion.then(|| {
+        AssertionIssuer::new(
+            host.origin.clone(),
+            route.audience.clone(),
+            config.signing.assertion_lifetime,
+            route.claims.clone(),
+        )
+    });
+    Ok(Route {
+        index,
+        name: route.name.clone(),
+        path: route.path.clone(),
+        host,
+        contact: route.contact.clone(),
+        upstream: upstream(route)?,
+        public: route.public.clone(),
+        rules: route.rules.clone(),
+        plan: HeaderPlan::new(&config.header_prefix, config.encoding, route.claims.as_ref(), &route.headers),
+        assertion,
+        signing: route.sign_request.then(|| signing(config, route)),
+        logout_paths: route.logout_paths.clone(),
+        max_body: route.max_body,
+        metrics: services.metrics.route(&route.name),
+    })
+}
+
+fn upstream(route: &RouteConfig) -> Result<Upstream, CompileError> {
+    let reach = Reach {
+        origins: route.upstreams.clone(),
+        ca: route.upstream_ca.clone(),
+        server_name: route.upstream_server_name.clone(),
+        connect_timeout: route.connect_timeout,
+        silence_timeout: route.silence_timeout,
+    };
+    Upstream::new(&reach).map_err(|error| CompileError::Upstream { route: route.name.clone(), error })
+}
+
+fn signing(config: &Config, route: &RouteConfig) -> RequestSigning {
+    let key = match (&route.signature_algorithm, &route.hmac_key) {
+        (Algorithm::HmacSha256, Some(secret)) => {
+            RequestKey::Shared(Arc::new(SigningKey::hmac_sha256(route.audience.clone(), secret.expose())))
+        }
+        (algorithm, _) => RequestKey::Published(*algorithm),
+    };
+    RequestSigning { signer: Signer::new(route.audience.clone(), config.signing.lifetime), key }
+}
+
+/// The sockets that agents reach, those that speak TLS with `certificates`.
+pub(super) fn bindings(
+    config: &Config,
+    certificates: Option<&Arc<Certificates>>,
+) -> Result<Vec<Binding>, CompileError> {
+    let tls = certificates.map(Certificates::server_config).transpose()?;
+    let binding = |listener: &ListenerConfig| Binding {
+        address: listener.address.clone(),
+        tls: tls.clone().filter(|_| listener.tls),
+        mode: listener.mode,
+    };
+    Ok(config.server.listeners.iter().map(binding).collect())
+}
+
+/// The certificates that listeners present; none where no listener speaks TLS.
+pub(super) fn certificates(config: &Config) -> Result<Option<Arc<Certificates>>, CompileError> {
+    let files = &config.server.certificates;
+    Ok(if files.is_empty() { None } else { Some(Certificates::load(files)?) })
+}
+
+/// The sockets of the admin listener.
+pub(super) fn admin_bindings(config: &Config) -> Vec<Binding> {
+    config.admin.iter().map(|address| Binding { address: address.clone(), tls: None, mode: None }).collect()
+}
