@@ -108,8 +108,8 @@ fn headers(section: &Section<'_>, site: &Site<'_>, released: Option<&BTreeSet<St
         }
         let claim = site.vocabulary.claim(item.filled()?, &item.place(), section.report())?;
         if released.is_some_and(|released| !released.contains(&claim)) {
-            let withheld = item.error(format!("`claims` does not let this application have `{claim}`"));
-            item.report(withheld.help("add it there, or leave this header out"));
+            let beside = item.warning(format!("`claims` leaves `{claim}` out, and this header gives it all the same"));
+            item.report(beside.help("add it to `claims`, or leave this header out"));
         }
         Some((name, claim))
     });

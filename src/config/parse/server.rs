@@ -118,7 +118,7 @@ fn without_duplicates(
 ) -> Vec<Located<ListenerConfig>> {
     let mut kept: Vec<Located<ListenerConfig>> = Vec::new();
     for listener in listeners {
-        let earlier = kept.iter().find(|kept| kept.value.address == listener.value.address);
+        let earlier = kept.iter().find(|kept| is_same_socket(&kept.value.address, &listener.value.address));
         if let Some(earlier) = earlier {
             let twice = Diagnostic::error(&listener.place, format!("listens twice on {}", listener.value.address));
             section.report().push(twice.also(&earlier.place, "here first"));
@@ -126,6 +126,11 @@ fn without_duplicates(
         kept.push(listener);
     }
     kept
+}
+
+/// Port 0 is a new port each time.
+fn is_same_socket(a: &Address, b: &Address) -> bool {
+    a == b && !matches!(a, Address::Tcp(socket) if socket.port() == 0)
 }
 
 /// Agents on other machines must not send their cookies in clear.
