@@ -35,6 +35,8 @@ export async function freePort() {
  * @param {object} [site.registration] one of `registrations`
  * @param {string} [site.provider] more lines of [provider]
  * @param {string} site.routes the [[route]] tables
+ * @param {object} [site.environment] more variables of its environment
+ * @param {boolean} [site.unheard] drop what it writes instead of keeping it
  */
 export async function startGateway(site) {
   if (!existsSync(BINARY)) throw new Error(`${BINARY} is not there: run \`cargo build\` first`);
@@ -44,9 +46,10 @@ export async function startGateway(site) {
   await mkdir(path.join(folder, "state"), { mode: 0o700 });
   await writeFile(file, configuration(site, folder, admin), { mode: 0o600 });
 
-  const child = spawn(BINARY, ["run", "--config", file], { stdio: ["ignore", "pipe", "pipe"] });
+  const output = site.unheard ? "ignore" : "pipe";
+  const child = spawn(BINARY, ["run", "--config", file], { stdio: ["ignore", output, output], env: { ...process.env, ...site.environment } });
   const log = [];
-  for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (text) => log.push(text));
+  for (const stream of [child.stdout, child.stderr]) stream?.setEncoding("utf8").on("data", (text) => log.push(text));
   const ended = once(child, "exit");
   const gateway = {
     pid: child.pid,
