@@ -60,6 +60,7 @@ export async function startBarePingora(upstream, headers) {
 async function started(command, args, port, folder) {
   const child = spawn(command, args, { stdio: ["ignore", "ignore", "inherit"] });
   const ended = once(child, "exit");
+  process.once("exit", () => child.kill("SIGKILL")); // a run that died leaves nothing behind
   await poll(`${path.basename(command)} listens`, () => {
     if (child.exitCode !== null) throw new Error(`${command} ended with ${child.exitCode}`);
     return fetch(`http://127.0.0.1:${port}/`).then(() => true, () => false);

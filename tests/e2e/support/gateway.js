@@ -51,6 +51,7 @@ export async function startGateway(site) {
   const log = [];
   for (const stream of [child.stdout, child.stderr]) stream?.setEncoding("utf8").on("data", (text) => log.push(text));
   const ended = once(child, "exit");
+  process.once("exit", () => child.kill("SIGKILL")); // a test run that died leaves nothing behind
   const gateway = {
     pid: child.pid,
     admin: `http://127.0.0.1:${admin}`,
