@@ -5,3 +5,25 @@
 #![allow(missing_docs, reason = "a test binary documents what its readers need, not every field")]
 
 mod harness;
+
+mod admin;
+mod callback;
+mod conformance_basic;
+mod conformance_config;
+mod conformance_logout;
+mod forwarded;
+mod identity_headers;
+mod keys;
+mod login;
+mod logout;
+mod logs;
+mod pages;
+mod paths;
+mod policy;
+mod proxying;
+mod reload;
+mod session;
+mod signed;
+mod smuggling;
+mod token;
+mod userinfo;

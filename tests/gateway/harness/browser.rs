@@ -56,6 +56,39 @@ impl Page {
     }
 }
 
+/// A form of a page.
+#[derive(Clone, Debug)]
+pub struct Form {
+    /// Where it goes.
+    pub action: String,
+    /// Its hidden fields.
+    pub fields: Vec<(String, String)>,
+}
+
+impl Form {
+    /// The first form of `html` that goes to a path ending in `path`.
+    pub fn find(html: &str, path: &str) -> Option<Self> {
+        html.split("<form").skip(1).find_map(|rest| {
+            let form = rest.split("</form").next()?;
+            let (opening, content) = form.split_once('>')?;
+            let action = attribute(opening, "action")?;
+            let inputs = content.split("<input").skip(1).map(|input| input.split('>').next().unwrap_or_default());
+            let fields = inputs.filter_map(|input| Some((attribute(input, "name")?, attribute(input, "value")?)));
+            action.ends_with(path).then(|| Self { action: action.clone(), fields: fields.collect() })
+        })
+    }
+
+    /// As it is submitted.
+    pub fn body(&self) -> String {
+        url::form_urlencoded::Serializer::new(String::new()).extend_pairs(&self.fields).finish()
+    }
+}
+
+fn attribute(tag: &str, name: &str) -> Option<String> {
+    let rest = tag.split_once(&format!("{name}=\""))?.1;
+    Some(rest.split('"').next()?.replace("&#x2f;", "/").replace("&#x3D;", "=").replace("&amp;", "&"))
+}
+
 impl Browser {
     /// A browser without cookies, which finds the gateway at `door`.
     pub fn new(door: Door, clock: Clock) -> Self {

@@ -9,7 +9,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
-use super::wire::{Body, Field, Head, Reader};
+use super::wire::{Body, Head, Reader};
 
 /// No condition that a test waits for takes longer on a machine that works.
 pub const DEADLINE: Duration = Duration::from_secs(20);
@@ -24,6 +24,16 @@ pub fn within<T>(future: impl Future<Output = T>) -> impl Future<Output = T> {
             Err(_) => panic!("{caller}: nothing within {DEADLINE:?}"),
         }
     }
+}
+
+/// Waits until `condition` holds.
+#[track_caller]
+pub fn eventually(condition: impl Fn() -> bool) -> impl Future<Output = ()> {
+    within(async move {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
 }
 
 /// A request to send. `Host` is the first field.
@@ -102,8 +112,6 @@ pub struct Response {
     pub head: Head,
     /// The body, without its coding.
     pub body: Vec<u8>,
-    /// The trailer fields of a chunked body.
-    pub trailers: Vec<Field>,
     /// The status codes of the interim responses before it.
     pub interim: Vec<u16>,
 }
@@ -190,7 +198,7 @@ impl Connection {
                 continue;
             }
             let body = within(self.reader.whole(Body::of_response(&head, method))).await.ok()?;
-            return Some(Response { status, head, body, trailers: std::mem::take(&mut self.reader.trailers), interim });
+            return Some(Response { status, head, body, interim });
         }
     }
 

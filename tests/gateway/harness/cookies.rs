@@ -23,13 +23,24 @@ pub struct Cookie {
     pub line: String,
 }
 
+/// What a browser does with the cookies it gets.
+#[derive(Clone, Copy, Debug)]
+pub enum Policy {
+    /// It keeps all but the session.
+    DropSessions,
+    /// It keeps them.
+    Keep,
+    /// It keeps none.
+    Refuse,
+}
+
 /// The cookies of one browser.
 #[derive(Clone, Debug)]
 pub struct Jar {
     cookies: Vec<Cookie>,
     clock: Clock,
-    /// A browser that refuses every cookie.
-    pub refuses: bool,
+    /// What the browser does with cookies.
+    pub policy: Policy,
     /// Lines that a browser would not have kept, with the reason.
     pub refused: Vec<String>,
 }
@@ -37,13 +48,16 @@ pub struct Jar {
 impl Jar {
     /// An empty jar.
     pub fn new(clock: Clock) -> Self {
-        Self { cookies: Vec::new(), clock, refuses: false, refused: Vec::new() }
+        Self { cookies: Vec::new(), clock, policy: Policy::Keep, refused: Vec::new() }
     }
 
     /// Does what a `Set-Cookie` line in the answer to `url` says.
     pub fn store(&mut self, url: &Url, line: &str) {
-        if self.refuses {
-            return;
+        let name = line.split('=').next().unwrap_or_default();
+        match self.policy {
+            Policy::Keep => {}
+            Policy::DropSessions if !is_session(name) => {}
+            Policy::DropSessions | Policy::Refuse => return,
         }
         match parse(url, line, self.clock.now()) {
             Err(reason) => self.refused.push(format!("{reason}: {line}")),
@@ -95,16 +109,6 @@ impl Jar {
     /// Drops one cookie.
     pub fn forget(&mut self, host: &str, name: &str) {
         self.cookies.retain(|cookie| cookie.host != host || cookie.name != name);
-    }
-
-    /// Drops the session cookies of `host`.
-    pub fn forget_session(&mut self, host: &str) {
-        self.cookies.retain(|cookie| cookie.host != host || !is_session(&cookie.name));
-    }
-
-    /// Drops everything.
-    pub fn clear(&mut self) {
-        self.cookies.clear();
     }
 
     fn drop_expired(&mut self) {

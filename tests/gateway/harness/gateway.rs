@@ -3,9 +3,11 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
-use portillon::clock::Clock;
+use portillon::clock::{Clock, Timestamp};
 
+use super::proof::Keys;
 use super::site::Site;
+use super::upstream::Received;
 
 /// A running gateway.
 pub struct Gateway {
@@ -48,12 +50,22 @@ pub fn check(site: &Site) -> Result<(), String> {
     entry::check(&folder.path().join("portillon.toml"))
 }
 
+/// Does what `portillon keys rotate` does.
+pub fn rotate_keys(folder: &Path, clock: &Clock) {
+    entry::rotate_keys(&folder.join("keys"), clock).expect("the keys are rotated");
+}
+
+/// What the product's own verifier says of a request.
+pub fn verify(request: &Received, keys: &Keys, tag: &str, now: Timestamp) -> Result<(), String> {
+    entry::verify(request, keys, tag, now)
+}
+
 /// The gateway's own interface, named here and nowhere else.
 mod entry {
     use std::net::SocketAddr;
     use std::path::Path;
 
-    use portillon::clock::Clock;
+    use super::{Clock, Keys, Received, Timestamp};
 
     const MISSING: &str = "config::load and server::start are not wired to the tests yet";
 
@@ -74,6 +86,14 @@ mod entry {
     }
 
     pub(super) async fn stop(_running: Running) {}
+
+    pub(super) fn rotate_keys(_folder: &Path, _clock: &Clock) -> Result<(), String> {
+        Err(MISSING.to_owned())
+    }
+
+    pub(super) fn verify(_request: &Received, _keys: &Keys, _tag: &str, _now: Timestamp) -> Result<(), String> {
+        Err(MISSING.to_owned())
+    }
 
     pub(super) fn check(_file: &Path) -> Result<(), String> {
         Err(MISSING.to_owned())

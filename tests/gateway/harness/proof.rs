@@ -26,10 +26,14 @@ impl Keys {
 
     fn find(&self, keyid: &str, alg: &str) -> Result<VerifyingKey, String> {
         if alg == "hmac-sha256" {
-            return self.hmac.as_ref().map(|key| VerifyingKey::hmac_sha256(key)).ok_or("no HMAC key".to_owned());
+            return self
+                .hmac
+                .as_ref()
+                .map(|key| VerifyingKey::hmac_sha256(key))
+                .ok_or_else(|| "no HMAC key".to_owned());
         }
-        let jwk = self.jwks.iter().find(|jwk| jwk["kid"] == keyid).ok_or(format!("no key {keyid}"))?;
-        VerifyingKey::from_jwk(jwk).ok_or(format!("an unusable key {keyid}"))
+        let jwk = self.jwks.iter().find(|jwk| jwk["kid"] == keyid).ok_or_else(|| format!("no key {keyid}"))?;
+        VerifyingKey::from_jwk(jwk).ok_or_else(|| format!("an unusable key {keyid}"))
     }
 }
 
@@ -53,7 +57,7 @@ pub struct Signed {
 /// Verifies the `portillon` signature of a request as its upstream received it.
 pub fn verify_request(request: &Received, keys: &Keys) -> Result<Signed, String> {
     let input = only(request, "signature-input")?;
-    let parameters = input.strip_prefix("portillon=").ok_or(format!("another label in {input}"))?;
+    let parameters = input.strip_prefix("portillon=").ok_or_else(|| format!("another label in {input}"))?;
     let (list, tail) = parameters.strip_prefix('(').and_then(|rest| rest.split_once(')')).ok_or("no inner list")?;
     let covered: Vec<String> = list.split(' ').map(|component| component.trim_matches('"').to_owned()).collect();
     let signed = read_parameters(covered, tail)?;
@@ -81,7 +85,7 @@ fn read_parameters(covered: Vec<String>, tail: &str) -> Result<Signed, String> {
 
 fn parameter(tail: &str, name: &str) -> Result<String, String> {
     let mut found = tail.split(';').filter_map(|part| part.split_once('=')).filter(|(key, _)| *key == name);
-    let value = found.next().ok_or(format!("no {name}"))?.1;
+    let value = found.next().ok_or_else(|| format!("no {name}"))?.1;
     if found.next().is_some() { Err(format!("{name} twice")) } else { Ok(value.trim_matches('"').to_owned()) }
 }
 

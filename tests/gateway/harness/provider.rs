@@ -16,7 +16,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 
 pub use keys::{Keys, ec_key, rsa_key};
-pub use script::{Edit, Jwt, LogoutReturn, Reply, Script, Signer};
+pub use script::{Edit, LogoutReturn, Reply, Script, Signer};
 
 use super::agent::Agent;
 use super::site::{CLIENT_ID, CLIENT_SECRET};
@@ -221,11 +221,6 @@ impl State {
             "HS256" => Arc::new(SigningKey::hmac_sha256("", CLIENT_SECRET.as_bytes())),
             alg => self.keys.signing(alg),
         }
-    }
-
-    /// Forgets every complaint.
-    pub fn forgive(&mut self) {
-        self.complaints.clear();
     }
 
     fn remember(&mut self, secret: &str) -> String {

@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadHalf, WriteHalf};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 
-pub use answer::{Answer, Feeder};
+pub use answer::Answer;
 
 use super::agent::Agent;
 use super::client::within;

@@ -7,12 +7,12 @@ use portillon::clock::{Clock, Timestamp};
 use tempfile::TempDir;
 
 use super::agent::Agent;
-use super::browser::{Browser, CALLBACK, Door};
+use super::browser::{Browser, CALLBACK, Door, Form, Page};
 use super::client::{Connection, Request, Response};
 use super::gateway::Gateway;
 use super::invariant::Invariant;
 use super::proof::Keys;
-use super::provider::Provider;
+use super::provider::{Provider, Script};
 use super::site::{Route, Site};
 use super::upstream::{Upstream, Who};
 
@@ -135,6 +135,38 @@ impl World {
         assert_eq!(page.url.as_str(), url, "the page asked for");
     }
 
+    /// Lets an agent log in while the provider misbehaves so: the login is refused with a page, nothing is retried, no
+    /// session begins. The provider is honest again afterwards.
+    pub async fn refuses_login(&self, fault: impl FnOnce(&mut Script)) -> Page {
+        self.provider.misbehave(fault);
+        let mut browser = self.browser();
+        let page = browser.open(HOME).await;
+        self.provider.behave();
+        assert!(matches!(page.status(), 400..=403 | 500..=503), "{}: {}", page.status(), page.text());
+        assert!(page.response.is_own(), "a page of the gateway's own: {:?}", page.response.head);
+        assert_eq!(page.logins(), 1, "nothing retries by itself: {:?}", page.hops);
+        assert!(!browser.has_session(PAIE), "no session begins");
+        page
+    }
+
+    /// A login by an agent at an honest provider, to show that the gateway has recovered.
+    pub async fn accepts_login(&self) {
+        self.logged_in(&Agent::angela()).await;
+    }
+
+    /// Presses the logout button of `/.portillon/me` and follows where it leads.
+    pub async fn log_out(&self, browser: &mut Browser) -> Page {
+        let form = self.logout_form(browser).await;
+        browser.post(&format!("https://{PAIE}{}", form.action), &form.body()).await
+    }
+
+    /// The logout button of `/.portillon/me`.
+    pub async fn logout_form(&self, browser: &mut Browser) -> Form {
+        let page = browser.open(&format!("https://{PAIE}/.portillon/me")).await;
+        assert_eq!(page.status(), 200, "{}", page.text());
+        Form::find(&page.text(), "/.portillon/logout").expect("a logout button")
+    }
+
     /// A new connection to the gateway.
     pub async fn connect(&self) -> Connection {
         Connection::open(self.gateway().address).await
@@ -199,6 +231,15 @@ impl World {
         self.keys.clone()
     }
 
+    /// Waits until the gateway publishes at least `count` keys: it looks at its folder every few seconds.
+    pub async fn keys_published(&mut self, count: usize) {
+        let deadline = tokio::time::Instant::now() + super::client::DEADLINE;
+        while self.learn_keys().await.jwks.len() < count {
+            assert!(tokio::time::Instant::now() < deadline, "no new key is published");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     /// Asserts the master invariant, and that AgentConnect had nothing to complain of.
     pub async fn finish(mut self) {
         self.learn_keys().await;
@@ -213,12 +254,6 @@ impl World {
         if let Some(gateway) = self.gateway.take() {
             gateway.stop().await;
         }
-    }
-
-    /// The same where the test wanted requests that AgentConnect refuses.
-    pub async fn finish_despite_complaints(self) {
-        self.provider.state().forgive();
-        self.finish().await;
     }
 }
 

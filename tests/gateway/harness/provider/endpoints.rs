@@ -31,7 +31,8 @@ const AUTHORIZATION_PARAMETERS: [&str; 14] = [
 
 /// Reads a request.
 pub(super) fn read(head: Head, body: &[u8]) -> Call {
-    let (path, query) = head.word(1).split_once('?').unwrap_or((head.word(1), ""));
+    let target = head.word(1);
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let endpoint = match path {
         "/api/v2/.well-known/openid-configuration" => Endpoint::Discovery,
         "/api/v2/authorize" => Endpoint::Authorization,

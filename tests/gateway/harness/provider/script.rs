@@ -50,8 +50,6 @@ impl Script {
 /// A change to named members.
 #[derive(Clone, Debug)]
 pub enum Edit {
-    /// Adds another one of the same name, where names may repeat.
-    Add(&'static str, Value),
     /// Takes it away.
     Remove(&'static str),
     /// Sets it.
@@ -68,7 +66,7 @@ impl Edit {
         for edit in edits {
             match edit {
                 Self::Remove(name) => drop(members.remove(*name)),
-                Self::Add(name, value) | Self::Set(name, value) => {
+                Self::Set(name, value) => {
                     members.insert((*name).to_owned(), value.clone());
                 }
             }
@@ -77,11 +75,9 @@ impl Edit {
 
     pub(super) fn apply_to_parameters(edits: &[Self], parameters: &mut Vec<(String, String)>) {
         for edit in edits {
-            let (Self::Add(name, _) | Self::Remove(name) | Self::Set(name, _)) = edit;
-            if !matches!(edit, Self::Add(..)) {
-                parameters.retain(|(parameter, _)| parameter != name);
-            }
-            if let Self::Add(_, value) | Self::Set(_, value) = edit {
+            let (Self::Remove(name) | Self::Set(name, _)) = edit;
+            parameters.retain(|(parameter, _)| parameter != name);
+            if let Self::Set(_, value) = edit {
                 parameters.push(((*name).to_owned(), value.as_str().unwrap_or_default().to_owned()));
             }
         }
