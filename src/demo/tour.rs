@@ -365,47 +365,4 @@ const FORGERIES: [(&str, &str); 3] =
 const REDIRECTS: usize = 5;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn claims_become_headers_by_the_contract() {
-        let scenery = Scenery {
-            gateway: "http://localhost:8080".to_owned(),
-            application: ([127, 0, 0, 1], 1).into(),
-            issuer: "http://127.0.0.1:2/api/v2".to_owned(),
-            scope: vec!["openid", "usual_name", "roles", "chorusdt", "phone"],
-            agent: Agent::find("anais").unwrap(),
-        };
-        let expected = expected(&scenery);
-        let value = |name: &str| expected.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str());
-        assert_eq!(value("X-Agent-Usual-Name"), Some("Œuvrard"));
-        assert_eq!(value("X-Agent-Roles"), Some("agent_public, agent_public_etat"));
-        assert_eq!(value("X-Agent-Chorusdt-Matricule"), Some("0042137"));
-        assert_eq!(value("X-Agent-Phone-Number"), Some("+33199002468"));
-        assert_eq!(value("X-Agent-Sub"), Some(Agent::find("anais").unwrap().sub));
-    }
-
-    #[test]
-    fn a_tampered_assertion_differs_in_its_claims_only() {
-        let token = format!("aGVhZA.{}.c2ln", base64url(br#"{"sub":"s","usual_name":"n"}"#));
-        let tampered = tampered_assertion(&token).unwrap();
-        assert!(tampered.starts_with("aGVhZA.") && tampered.ends_with(".c2ln") && tampered != token);
-        assert_eq!(tampered_assertion("rubbish"), None);
-    }
-
-    #[tokio::test]
-    async fn a_tour_without_a_gateway_fails() {
-        let mut out = Vec::new();
-        let mut transcript = Transcript::new(&mut out, false);
-        let scenery = Scenery {
-            gateway: "http://127.0.0.1:1".to_owned(),
-            application: ([127, 0, 0, 1], 1).into(),
-            issuer: "http://127.0.0.1:1/api/v2".to_owned(),
-            scope: vec!["openid"],
-            agent: Agent::find("zoe").unwrap(),
-        };
-        assert!(matches!(walk(&scenery, &mut transcript).await, Err(TourError::Browser(_))));
-        assert!(String::from_utf8(out).unwrap().contains("→ GET http://127.0.0.1:1/dossiers/42"));
-    }
-}
+mod tests;
