@@ -105,8 +105,7 @@ impl Walk<'_, '_> {
         for name in ["code", "state", "iss"] {
             self.transcript.field(name, &param(&callback, name).unwrap_or_default());
         }
-        self.transcript
-            .check("the state is the one that was sent", param(&callback, "state") == param(authorize, "state"));
+        self.transcript.check("the state is the one that was sent", same_state(&callback, authorize));
         let iss = param(&callback, "iss").is_some_and(|iss| iss == self.scenery.issuer);
         self.transcript.check("the issuer names itself (RFC 9207)", iss);
         Ok(callback)
@@ -226,7 +225,7 @@ impl Walk<'_, '_> {
         let id = hidden_id(&page).ok_or_else(|| stuck(&page))?;
         let page = self.post(&self.at_provider("/session/end/confirm"), &[("id", &id)]).await?;
         let back = page.location().ok_or_else(|| stuck(&page))?;
-        self.transcript.check("the state came back", param(&back, "state") == param(&end_session, "state"));
+        self.transcript.check("the state came back", same_state(&back, &end_session));
         let page = self.get(back.as_str()).await?;
         let landed = match page.location() {
             Some(next) => self.get(next.as_str()).await?,
@@ -314,6 +313,12 @@ fn plain(value: &Value) -> String {
 
 fn param(url: &Url, name: &str) -> Option<String> {
     url.query_pairs().find(|(other, _)| other == name).map(|(_, value)| value.into_owned())
+}
+
+/// Whether both addresses carry the same `state`; none at all is not the same.
+fn same_state(one: &Url, other: &Url) -> bool {
+    let state = param(one, "state");
+    state.is_some() && state == param(other, "state")
 }
 
 fn read(page: &Page) -> Result<Report, TourError> {

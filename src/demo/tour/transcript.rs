@@ -84,7 +84,7 @@ impl fmt::Debug for Transcript<'_> {
     }
 }
 
-/// Tokens and long addresses lose their end; nobody reads it, and codes are nobody's business.
+/// Tokens and long addresses lose their end, which nobody reads.
 fn shortened(value: &str) -> String {
     match value.char_indices().nth(WIDTH) {
         Some((end, _)) => format!("{}… ({} bytes)", value.get(..end).unwrap_or_default(), value.len()),
@@ -92,7 +92,7 @@ fn shortened(value: &str) -> String {
     }
 }
 
-const WIDTH: usize = 96;
+const WIDTH: usize = 120;
 const BOLD: &str = "1";
 const DIM: &str = "2";
 const GREEN: &str = "32";
@@ -122,7 +122,7 @@ mod tests {
     #[test]
     fn a_long_value_is_cut_between_characters() {
         let text = written(false);
-        assert!(text.contains(&format!("{}… (194 bytes)", "é".repeat(WIDTH))), "{text}");
+        assert!(text.contains(&format!("{}… (242 bytes)", "é".repeat(WIDTH))), "{text}");
         assert!(text.starts_with("\n 1. First\n"));
     }
 }
