@@ -65,13 +65,6 @@ pub struct Verdict {
     pub detail: String,
 }
 
-impl Verdict {
-    /// The proof does not hold, for this reason.
-    pub(super) fn refused(reason: &impl std::fmt::Display) -> Self {
-        Self { holds: false, detail: reason.to_string() }
-    }
-}
-
 impl Received {
     /// The facts of `request`.
     pub(super) fn of(request: &Request<Bytes>) -> Self {

@@ -65,37 +65,69 @@ mod entry {
     use std::net::SocketAddr;
     use std::path::Path;
 
+    use portillon::config::{self, Diagnostic, Loaded, Purpose};
+    use portillon::crypto::key_ring::file::create_key;
+    use portillon::crypto::key_ring::{KeyKind, KeyRingError};
+    use portillon::crypto::key_set::VerifyingKeys;
+    use portillon::crypto::signing::VerifyingKey;
+    use portillon::server::{self, Options};
+    use portillon::signature::Target;
+    use portillon::signature::verify::{self, ReceivedRequest};
+    use tokio::sync::Mutex;
+
     use super::{Clock, Keys, Received, Timestamp};
 
-    const MISSING: &str = "config::load and server::start are not wired to the tests yet";
+    pub(super) struct Running(Mutex<server::Running>, (SocketAddr, SocketAddr));
 
-    pub(super) struct Running {
-        addresses: (SocketAddr, SocketAddr),
-    }
-
-    pub(super) async fn start(_file: &Path, _clock: &Clock) -> Result<Running, String> {
-        Err(MISSING.to_owned())
+    pub(super) async fn start(file: &Path, clock: &Clock) -> Result<Running, String> {
+        let options = Options { clock: clock.clone() };
+        let running = server::start(load(file)?.config, options).await.map_err(|error| error.to_string())?;
+        let addresses = (running.addresses[0], running.admin_addresses[0]);
+        Ok(Running(Mutex::new(running), addresses))
     }
 
     pub(super) fn addresses(running: &Running) -> (SocketAddr, SocketAddr) {
-        running.addresses
+        running.1
     }
 
-    pub(super) async fn reload(_running: &Running, _file: &Path) -> Result<(), String> {
-        Err(MISSING.to_owned())
+    pub(super) async fn reload(running: &Running, file: &Path) -> Result<(), String> {
+        let loaded = load(file)?;
+        running.0.lock().await.reload(&loaded.config).map_err(|error| error.to_string())
     }
 
-    pub(super) async fn stop(_running: Running) {}
-
-    pub(super) fn rotate_keys(_folder: &Path, _clock: &Clock) -> Result<(), String> {
-        Err(MISSING.to_owned())
+    pub(super) async fn stop(running: Running) {
+        running.0.into_inner().shutdown().await;
     }
 
-    pub(super) fn verify(_request: &Received, _keys: &Keys, _tag: &str, _now: Timestamp) -> Result<(), String> {
-        Err(MISSING.to_owned())
+    pub(super) fn rotate_keys(folder: &Path, clock: &Clock) -> Result<(), KeyRingError> {
+        KeyKind::ALL.into_iter().try_for_each(|kind| create_key(folder, kind, clock.now()).map(drop))
     }
 
-    pub(super) fn check(_file: &Path) -> Result<(), String> {
-        Err(MISSING.to_owned())
+    pub(super) fn verify(request: &Received, keys: &Keys, tag: &str, now: Timestamp) -> Result<(), String> {
+        let (path, query) = request
+            .head
+            .word(1)
+            .split_once('?')
+            .map_or((request.head.word(1), None), |(path, query)| (path, Some(query)));
+        let authority = request.head.value("host").unwrap_or_default();
+        let target = Target { method: request.head.word(0), authority, path, query };
+        let received = ReceivedRequest { target, headers: &request.head.fields };
+        let jwks = serde_json::json!({ "keys": keys.jwks }).to_string();
+        let mut known = VerifyingKeys::from_jwks(&jwks).map_err(|error| error.to_string())?;
+        if let Some(secret) = &keys.hmac {
+            known = known.with(tag, VerifyingKey::hmac_sha256(secret));
+        }
+        verify::verify(&received, &known, tag, "X-Agent-", now).map(drop).map_err(|error| error.to_string())
+    }
+
+    pub(super) fn check(file: &Path) -> Result<(), String> {
+        load(file).map(drop)
+    }
+
+    fn load(file: &Path) -> Result<Loaded, String> {
+        let text = |diagnostics: Vec<Diagnostic>| {
+            diagnostics.iter().map(|diagnostic| diagnostic.render(false)).collect::<Vec<_>>().join("\n")
+        };
+        config::load(file, Purpose::Run).map_err(text)
     }
 }
