@@ -198,3 +198,6 @@ impl Config {
         authorities.iter().map(|authority| format!("{}://{authority}{path}", self.server.external_scheme)).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -70,12 +70,13 @@ fn finish(sources: &[Arc<Source>], surroundings: &Surroundings, report: Report) 
     }
 }
 
-/// The table of a file. The parser goes on after an error, and what it then says of the same line is noise.
+/// The table of a file. After an error of syntax the parser goes on, and finds more where there is nothing wrong: of
+/// those only the first is told. A key that is there twice confuses nothing.
 fn read_toml<'s>(source: &'s Arc<Source>, report: &Report) -> Spanned<DeTable<'s>> {
     let (table, mut errors) = DeTable::parse_recoverable(source.text());
     errors.sort_by_key(|error| error.span().map_or(0, |span| span.start));
-    errors.dedup_by_key(|error| error.span().map_or(0, |span| source.line(span.start)));
-    for error in errors {
+    let (twice, syntax): (Vec<_>, Vec<_>) = errors.iter().partition(|error| error.message() == "duplicate key");
+    for error in twice.into_iter().chain(syntax.into_iter().take(1)) {
         let place = error.span().map_or_else(|| Place::whole(source), |span| Place::new(source, span));
         report.push(Diagnostic::error(&place, "this is not TOML").label(error.message()));
     }

@@ -20,6 +20,9 @@ use super::source::{Located, Place, Source};
 use super::suggest::nearest;
 use crate::policy::BlockOrigin;
 
+const STRING: &str = "a string";
+const NUMBER: &str = "a number";
+
 /// A table and what messages about it need. A table that is not written reads as an empty one.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Section<'a> {
@@ -169,7 +172,7 @@ impl<'a> Item<'a> {
     pub(super) fn text(&self) -> Option<&'a str> {
         match self.value.get_ref() {
             DeValue::String(text) => Some(text),
-            _ => self.wrong_type("a string"),
+            _ => self.wrong_type(STRING),
         }
     }
 
@@ -199,7 +202,7 @@ impl<'a> Item<'a> {
     }
 
     fn count(&self) -> Option<u64> {
-        let DeValue::Integer(number) = self.value.get_ref() else { return self.wrong_type("a number") };
+        let DeValue::Integer(number) = self.value.get_ref() else { return self.wrong_type(NUMBER) };
         let count = u64::from_str_radix(number.as_str(), number.radix()).ok().filter(|count| *count > 0);
         if count.is_none() {
             self.report(self.error(format!("invalid `{}`", self.key())).label("a whole number above zero"));
@@ -258,7 +261,8 @@ impl<'a> Item<'a> {
 
     /// The table that the value is.
     pub(super) fn section(&self, kind: &'static Table) -> Option<Section<'a>> {
-        let parent = self.section.table.map(|table| (self.section.kind, table));
+        // A file is no parent: nothing stands above its first table by mistake.
+        let parent = self.section.header.and(self.section.table).map(|table| (self.section.kind, table));
         match self.value.get_ref() {
             DeValue::Table(table) => {
                 Some(Section { kind, header: Some(self.value), table: Some(table), parent, ..self.section })
@@ -276,42 +280,38 @@ impl<'a> Item<'a> {
 
     fn wrong_type<T>(&self, expected: &str) -> Option<T> {
         let found = match self.value.get_ref() {
-            DeValue::String(_) => "a string",
-            DeValue::Integer(_) | DeValue::Float(_) => "a number",
+            DeValue::String(_) => STRING,
+            DeValue::Integer(_) | DeValue::Float(_) => NUMBER,
             DeValue::Boolean(_) => "a boolean",
             DeValue::Datetime(_) => "a date",
             DeValue::Array(_) => "a list",
             DeValue::Table(_) => "a table",
         };
         let wrong = self.error(format!("`{}` has the wrong type", self.key()));
-        self.report(wrong.label(format!("expected {expected}, found {found}")));
+        let quotes = if expected == STRING && found == NUMBER { ": write it between quotes" } else { "" };
+        self.report(wrong.label(format!("expected {expected}, found {found}{quotes}")));
         None
     }
 
     /// Reports a key that its table does not have. `more` are words that the table knows beside its keys.
     pub(super) fn refuse(&self, more: &[&'static str]) {
         let (key, kind) = (self.key(), self.section.kind);
-        let place = self.key_place();
-        if kind.later.contains(&key) {
-            let later = Diagnostic::error(&place, format!("`{key}` is not available in this version"));
-            let help = self.belongs_above().unwrap_or_else(|| "remove it: it would have no effect".to_owned());
-            return self.report(later.help(help));
+        let above = self.belongs_above();
+        if kind.later.contains(&key) || self.section.parent.is_some_and(|(parent, _)| parent.later.contains(&key)) {
+            let later = Diagnostic::error(&self.key_place(), format!("`{key}` is not available in this version"));
+            return self.report(later.help(above.as_deref().unwrap_or("remove it: it would have no effect")));
         }
-        let unknown = Diagnostic::error(&place, format!("unknown key `{key}` in {}", kind.name));
-        let known = kind.keys.iter().chain(more).copied();
-        self.report(match (self.belongs_above(), nearest(key, known.clone())) {
-            (Some(help), _) => unknown.help(help),
-            (None, Some(near)) => unknown.help(format!("did you mean `{near}`?")),
-            (None, None) => unknown.help(format!("known here: {}", known.collect::<Vec<_>>().join(", "))),
+        let known = kind.keys.iter().chain(more).copied().filter(|known| !kind.later.contains(known));
+        let help = above.unwrap_or_else(|| match nearest(key, known.clone()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("known here: {}", known.collect::<Vec<_>>().join(", ")),
         });
+        self.report(Diagnostic::error(&self.key_place(), format!("unknown key `{key}` in {}", kind.name)).help(help));
     }
 
     /// In TOML, a key below a header belongs to that header: the parent's own keys stand above its first child.
     fn belongs_above(&self) -> Option<String> {
-        let (parent, table) = self.section.parent?;
-        if !parent.keys.contains(&self.key()) && !parent.later.contains(&self.key()) {
-            return None;
-        }
+        let (parent, table) = self.section.parent.filter(|(parent, _)| parent.keys.contains(&self.key()))?;
         let source = self.section.source;
         let header = table.values().filter_map(|value| header(source.text(), value)).min_by_key(|span| span.start)?;
         let (key, line) = (self.key(), source.line(header.start));

@@ -1,5 +1,6 @@
 //! The files of a configuration, and places in them.
 
+use std::fmt;
 use std::fs;
 use std::io;
 use std::ops::Range;
@@ -9,7 +10,6 @@ use std::sync::Arc;
 use super::mask;
 
 /// One file of the configuration.
-#[derive(Debug)]
 pub(super) struct Source {
     /// As the operator named it.
     pub(super) path: Arc<PathBuf>,
@@ -36,6 +36,13 @@ impl Source {
     /// The line that the byte at `at` stands on, from 1.
     pub(super) fn line(&self, at: usize) -> usize {
         1 + self.text.bytes().take(at).filter(|byte| *byte == b'\n').count()
+    }
+}
+
+/// Names the file, and shows nothing of what it holds.
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Source").field("path", &self.path).finish_non_exhaustive()
     }
 }
 

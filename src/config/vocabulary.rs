@@ -47,6 +47,8 @@ pub(super) struct Vocabulary {
     pub(super) preset: Preset,
     /// The scopes asked for.
     pub(super) scope: Vec<String>,
+    /// Where they are written.
+    pub(super) scope_place: Option<Place>,
 }
 
 impl Vocabulary {
@@ -63,7 +65,8 @@ impl Vocabulary {
     pub(super) fn claim(&self, name: &str, place: &Place, report: &Report) -> Option<String> {
         if !self.knows(name) {
             let unknown = Diagnostic::error(place, format!("AgentConnect has no claim called `{name}`"));
-            report.push(unknown.help(self.instead_of_claim(name)));
+            let instead = self.instead_of_claim(name);
+            report.push(unknown.help(instead.unwrap_or_else(|| format!("its claims: {}", CLAIMS.join(", ")))));
             return None;
         }
         self.warn_if_not_asked(name, place, report);
@@ -101,7 +104,8 @@ impl Vocabulary {
         }
     }
 
-    fn missing_scope(&self, claim: &str) -> Option<&'static str> {
+    /// The scope that would give `claim`, where it is not asked for.
+    pub(super) fn missing_scope(&self, claim: &str) -> Option<&'static str> {
         // The SIREN is the start of the SIRET.
         let derived = claim == "siren" && self.asks("siret");
         if derived || ASKED_BY_NAME.contains(&claim) {
@@ -118,12 +122,12 @@ impl Vocabulary {
         CLAIMS.into_iter().filter_map(|claim| self.preset.scope_of_claim(claim))
     }
 
-    fn instead_of_claim(&self, name: &str) -> String {
+    /// What to write in place of `name`, which is no claim: those that the scope of this name gives, or the closest.
+    pub(super) fn instead_of_claim(&self, name: &str) -> Option<String> {
         let given: Vec<_> = CLAIMS.into_iter().filter(|c| self.preset.scope_of_claim(c) == Some(name)).collect();
         match (given.as_slice(), nearest(name, CLAIMS)) {
-            ([], Some(near)) => format!("did you mean `{near}`?"),
-            ([], None) => format!("its claims: {}", CLAIMS.join(", ")),
-            (given, _) => format!("the scope `{name}` gives {}", given.join(", ")),
+            ([], near) => near.map(|near| format!("did you mean `{near}`?")),
+            (given, _) => Some(format!("the scope `{name}` gives {}", given.join(", "))),
         }
     }
 }

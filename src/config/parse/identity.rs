@@ -1,5 +1,6 @@
 //! `[identity]`
 
+use crate::config::diagnostic::Diagnostic;
 use crate::config::raw::Section;
 use crate::config::vocabulary::Vocabulary;
 use crate::identity::{Encoding, HeaderPrefix};
@@ -37,8 +38,11 @@ fn by_default(section: &Section<'_>, vocabulary: &Vocabulary) -> Vec<String> {
     if vocabulary.preset == Preset::OpenId {
         return vec!["sub".to_owned()];
     }
-    for claim in PIVOT {
-        vocabulary.warn_if_not_asked(claim, &section.place(), section.report());
+    let missing: Vec<&str> = PIVOT.into_iter().filter(|claim| vocabulary.missing_scope(claim).is_some()).collect();
+    if let (Some(place), false) = (&vocabulary.scope_place, missing.is_empty()) {
+        let none = Diagnostic::warning(place, "no login will succeed: required claims are not asked for");
+        let help = format!("`required` in [identity] names them by default: {}", missing.join(", "));
+        section.report().push(none.help(help));
     }
     PIVOT.map(str::to_owned).to_vec()
 }

@@ -104,17 +104,20 @@ fn userinfo_alg(section: &Section<'_>) -> Option<SignatureAlgorithm> {
 }
 
 fn vocabulary(section: &Section<'_>) -> Vocabulary {
-    let mut vocabulary =
-        Vocabulary { preset: section.parsed("preset").unwrap_or(Preset::AgentConnect), scope: Vec::new() };
-    vocabulary.scope = match (section.item("scope"), vocabulary.preset) {
-        (Some(item), _) => scope(&item, &vocabulary),
-        (None, Preset::AgentConnect) => AGENTCONNECT_SCOPE.map(str::to_owned).to_vec(),
-        (None, Preset::OpenId) => vec!["openid".to_owned()],
+    let item = section.item("scope");
+    let preset = section.parsed("preset").unwrap_or(Preset::AgentConnect);
+    let scope = match preset {
+        Preset::AgentConnect => AGENTCONNECT_SCOPE.map(str::to_owned).to_vec(),
+        Preset::OpenId => vec!["openid".to_owned()],
     };
-    vocabulary
+    let by_default = Vocabulary { preset, scope, scope_place: item.map(|item| item.place()) };
+    match item {
+        Some(item) => Vocabulary { scope: scope_of(&item, &by_default), ..by_default },
+        None => by_default,
+    }
 }
 
-fn scope(item: &Item<'_>, vocabulary: &Vocabulary) -> Vec<String> {
+fn scope_of(item: &Item<'_>, vocabulary: &Vocabulary) -> Vec<String> {
     let elements = item.elements();
     let scope: Vec<String> = elements.iter().filter_map(|element| one_scope(element, vocabulary)).collect();
     if scope.len() == elements.len() && !scope.iter().any(|scope| scope == "openid") {

@@ -62,8 +62,12 @@ fn block(section: &Section<'_>, site: &Site<'_>) -> Block {
 }
 
 fn condition(item: &Item<'_>, site: &Site<'_>) -> Option<Condition> {
-    if !is_claim(item.key(), site) {
+    if !may_be_claim(item.key()) {
         item.refuse(&CLAIMS);
+        return None;
+    }
+    if !site.vocabulary.knows(item.key()) {
+        refuse_claim(item, site);
         return None;
     }
     site.vocabulary.warn_if_not_asked(item.key(), &item.key_place(), item.section_report());
@@ -72,10 +76,19 @@ fn condition(item: &Item<'_>, site: &Site<'_>) -> Option<Condition> {
 }
 
 /// A key of a route that slipped below the block is no claim, even where any name may be one; `name` may.
-fn is_claim(key: &str, site: &Site<'_>) -> bool {
+fn may_be_claim(key: &str) -> bool {
     let slipped = key != "name" && keys::ROUTE.keys.contains(&key);
-    let later = keys::ALLOW.later.contains(&key);
-    !slipped && !later && site.vocabulary.knows(key)
+    !slipped && !keys::ALLOW.later.contains(&key)
+}
+
+fn refuse_claim(item: &Item<'_>, site: &Site<'_>) {
+    match site.vocabulary.instead_of_claim(item.key()) {
+        Some(instead) => {
+            let unknown = format!("AgentConnect has no claim called `{}`", item.key());
+            item.report(Diagnostic::error(&item.key_place(), unknown).help(instead));
+        }
+        None => item.refuse(&CLAIMS),
+    }
 }
 
 fn condition_value(item: &Item<'_>, site: &Site<'_>) -> Option<String> {

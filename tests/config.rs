@@ -1,0 +1,135 @@
+//! `portillon check` from the outside: what it prints and how it ends, for the configurations in `config/cases`.
+//!
+//! Beside each `NAME.toml` stands `NAME.txt`, with the exit code and both outputs. After a change that is meant, run
+//! the tests with `UPDATE=1` and read what changed.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+#[path = "config/example.rs"]
+mod example;
+
+/// `portillon check`, run where its configuration is, so that paths are the same everywhere.
+fn check(file: &Path) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_portillon"))
+        .args(["check", "--config"])
+        .arg(file.file_name().expect("a file"))
+        .current_dir(file.parent().expect("a folder"))
+        .env_remove("CREDENTIALS_DIRECTORY")
+        .output()
+        .expect("the binary runs")
+}
+
+fn told(output: &Output) -> String {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("text");
+    let code = output.status.code().expect("an exit code");
+    format!("exit {code}\n--- stdout\n{}--- stderr\n{}", text(&output.stdout), text(&output.stderr))
+}
+
+fn case(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config/cases").join(name)
+}
+
+/// Compares what `check` tells of a case with what is written beside it, and gives it back.
+fn expect(name: &str) -> String {
+    let (file, golden) = (case(&format!("{name}.toml")), case(&format!("{name}.txt")));
+    let told = told(&check(&file));
+    if std::env::var_os("UPDATE").is_some() {
+        fs::write(&golden, &told).expect("the golden file is writable");
+    }
+    let expected = fs::read_to_string(&golden).unwrap_or_default();
+    assert!(told == expected, "{name}: expected\n{expected}\nbut it tells\n{told}");
+    told
+}
+
+#[test]
+fn slips_of_every_kind_are_told_in_one_run() {
+    assert!(expect("slips").starts_with("exit 78\n"));
+}
+
+#[test]
+fn rules_are_checked() {
+    let told = expect("rules");
+    assert!(told.contains("`upstream` is a key of [[route]]: move it above [[route.public]] at line 11"));
+}
+
+#[test]
+fn keys_of_features_to_come_are_errors() {
+    let told = expect("later");
+    assert!(told.starts_with("exit 78\n"));
+    for key in ["store", "login", "audit", "providers", "proxy_protocol", "refresh_identity", "provider", "idp_hint"] {
+        assert!(told.contains(&format!("`{key}` is not available in this version")), "{key}");
+    }
+}
+
+#[test]
+fn secrets_are_never_printed() {
+    for name in ["secrets", "syntax"] {
+        let told = expect(name);
+        assert!(told.starts_with("exit 78\n") && !told.contains("hunter2"), "{told}");
+    }
+}
+
+#[test]
+fn an_empty_file_is_told_what_it_lacks() {
+    expect("empty");
+}
+
+#[test]
+fn what_is_unwise_is_warned_of_and_passes() {
+    assert!(expect("unwise").starts_with("exit 0\n"));
+}
+
+#[test]
+fn production_takes_https_and_real_hosts() {
+    expect("production");
+    expect("production_local");
+}
+
+#[test]
+fn routes_of_several_files_do_not_collide() {
+    let told = expect("several/portillon");
+    assert!(told.contains("routes.d/10-rh.toml") && told.contains("routes.d/20-rh.toml"));
+}
+
+#[test]
+fn what_to_register_is_printed() {
+    let told = expect("right");
+    assert!(told.starts_with("exit 0\n"));
+    assert_eq!(told.matches("https://paie.example.gouv.fr/oauth2/callback\n").count(), 1);
+    assert!(told.contains("https://rh.example.gouv.fr:8443/.portillon/signed-out\n"));
+}
+
+#[test]
+fn a_file_that_is_not_there_is_a_configuration_error() {
+    let output = check(&case("not-there.toml"));
+    assert_eq!(output.status.code(), Some(78));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("cannot read not-there.toml: No such file or directory"));
+}
+
+#[test]
+fn a_credential_is_read_inside_the_unit() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_portillon"));
+        command.args(["check", "--config"]).arg(case("right.toml")).env("CREDENTIALS_DIRECTORY", folder.path());
+        command.output().expect("the binary runs")
+    };
+    assert_eq!(run().status.code(), Some(78));
+    for (content, code) in [("", 78), ("\n", 78), ("a secret\n", 0)] {
+        fs::write(folder.path().join("client_secret"), content).expect("the folder is writable");
+        let output = run();
+        assert_eq!(output.status.code(), Some(code), "{content:?}: {}", told(&output));
+    }
+}
+
+#[test]
+fn wrong_usage_exits_with_2() {
+    let usage = |args: &[&str]| Command::new(env!("CARGO_BIN_EXE_portillon")).args(args).output().expect("it runs");
+    assert_eq!(usage(&["chek"]).status.code(), Some(2));
+    assert_eq!(usage(&["check", "--configuration", "x"]).status.code(), Some(2));
+    assert_eq!(usage(&[]).status.code(), Some(2));
+    assert_eq!(usage(&["--version"]).status.code(), Some(0));
+    assert_eq!(usage(&["check", "--help"]).status.code(), Some(0));
+}
