@@ -1,6 +1,6 @@
 //! The configuration: the only reader of TOML. What leaves here is checked and ready to use.
 //!
-//! `portillon.toml` holds everything; files in `routes.d` beside it hold more routes. [`load`] reads them into a
+//! `portillon.toml` holds everything; files in `routes.d` beside it hold more routes. [`load()`] reads them into a
 //! [`Config`], or tells everything that is wrong, each with its file, line and a remedy.
 
 use std::collections::BTreeSet;

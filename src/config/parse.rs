@@ -29,7 +29,7 @@ pub(super) fn config(files: &[Section<'_>], surroundings: &Surroundings) -> Opti
     let session = session::read(&main.section("session", &keys::SESSION));
     let signing = signing::read(&main.section("signing", &keys::SIGNING));
     let log = log(&main.section("log", &keys::LOG));
-    let site = site::Site::new(surroundings, &server, &provider, &identity, signing.algorithm);
+    let site = site::Site::new(surroundings, &server, &provider, &identity).signing_with(signing.algorithm);
     let routes = site.routes(files);
     Some(Config {
         server: server.config,

@@ -227,10 +227,23 @@ fn issuers_are_urls_over_https() {
 }
 
 #[test]
-fn the_siren_comes_with_the_siret() {
-    let rule = "[[route.allow]]\nsiren = \"110046018\"\n";
-    assert!(!told(&with("", rule)).contains("never be there"));
-    assert!(told(&with("scope = [\"openid\"]", rule)).contains("the claim `siren` will never be there"));
+fn a_claim_that_never_comes_is_warned_of() {
+    let never = |provider: &str, route: &str| told(&with(provider, route)).contains("`siren` will never be there");
+    assert!(!never("", "claims = [\"siren\"]"), "an application receives it by way of the SIRET");
+    assert!(never("scope = [\"openid\"]", "claims = [\"siren\"]"));
+    let deny = "[[route.deny]]\nsiren = \"110046018\"\n";
+    assert!(never("", deny) && !never("scope = [\"openid\", \"siren\"]", deny));
+    let required = format!("[identity]\nrequired = [\"sub\", \"roles\"]\n{MINIMAL}");
+    assert!(told(&required).contains("the claim `roles` will never be there"));
+}
+
+#[test]
+fn a_key_that_is_there_twice_does_not_hide_another() {
+    let told = told(
+        "[provider]\nclient_id = \"a\"\nclient_id = \"b\"\n[session]\nidle = \"1m\"\nidle = \"2m\"\nabsolute = \n",
+    );
+    assert_eq!(told.matches("duplicate key").count(), 2, "{told}");
+    assert_eq!(told.matches("error").count(), 3, "{told}");
 }
 
 proptest! {

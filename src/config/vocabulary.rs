@@ -73,6 +73,13 @@ impl Vocabulary {
         Some(name.to_owned())
     }
 
+    /// The name of a claim that an application receives: as [`Vocabulary::claim`], but the SIREN can be taken from the
+    /// SIRET. Rules and `required` look at what the provider sent.
+    pub(super) fn released(&self, name: &str, place: &Place, report: &Report) -> Option<String> {
+        let derived = name == "siren" && self.asks("siret");
+        if derived { Some(name.to_owned()) } else { self.claim(name, place, report) }
+    }
+
     /// Warns where no scope that is asked for gives the claim called `name`.
     pub(super) fn warn_if_not_asked(&self, name: &str, place: &Place, report: &Report) {
         if let Some(scope) = self.missing_scope(name) {
@@ -106,12 +113,8 @@ impl Vocabulary {
 
     /// The scope that would give `claim`, where it is not asked for.
     pub(super) fn missing_scope(&self, claim: &str) -> Option<&'static str> {
-        // The SIREN is the start of the SIRET.
-        let derived = claim == "siren" && self.asks("siret");
-        if derived || ASKED_BY_NAME.contains(&claim) {
-            return None;
-        }
-        self.preset.scope_of_claim(claim).filter(|scope| !self.asks(scope))
+        let scope = if ASKED_BY_NAME.contains(&claim) { None } else { self.preset.scope_of_claim(claim) };
+        scope.filter(|scope| !self.asks(scope))
     }
 
     fn asks(&self, scope: &str) -> bool {

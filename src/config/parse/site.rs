@@ -37,14 +37,13 @@ impl<'a> Site<'a> {
         server: &Server,
         provider: &'a Provider,
         identity: &'a Identity,
-        algorithm: Algorithm,
     ) -> Self {
         Self {
             surroundings,
             vocabulary: &provider.vocabulary,
             own_paths: OwnPaths::new(&server.config.prefix),
             header_prefix: &identity.header_prefix,
-            algorithm,
+            algorithm: Algorithm::default(),
             scheme: server.config.external_scheme,
             scheme_place: server.scheme_place.clone(),
             production: provider.production.clone(),
@@ -52,6 +51,12 @@ impl<'a> Site<'a> {
             addresses: Seen::new(),
             keys: Seen::new(),
         }
+    }
+
+    /// Signs requests with `algorithm` where a route does not say otherwise.
+    pub(super) const fn signing_with(mut self, algorithm: Algorithm) -> Self {
+        self.algorithm = algorithm;
+        self
     }
 
     /// The routes of every file; none where one of them is wrong.
