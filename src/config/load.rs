@@ -1,4 +1,4 @@
-//! From files to a [`Config`], or to everything that is wrong with them.
+//! From files to a [`Config`](super::Config), or to everything that is wrong with them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
