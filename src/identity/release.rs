@@ -1,9 +1,8 @@
-//! Which claims an application receives (`claims` of its route), derived ones included.
+//! Which claims an application receives (`claims` of its route).
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use super::siret::siren_of_siret;
 use super::{ClaimValue, Claims};
 
 /// A value longer than this is not sent: upstreams refuse requests whose headers are large.
@@ -20,9 +19,8 @@ impl Release {
 
     /// The released claims by name, `sub` first, absent ones left out.
     pub(super) fn of<'c>(&self, claims: &'c Claims) -> Vec<(&'c str, Cow<'c, ClaimValue>)> {
-        let held = claims.others().map(|(name, _)| name).filter(|name| *name != "siren");
-        let released = ["sub"].into_iter().chain(held).chain(["siren"]).filter(|name| self.holds(name));
-        released.filter_map(|name| Some((name, lookup(claims, name)?))).collect()
+        let names = ["sub"].into_iter().chain(claims.others().map(|(name, _)| name));
+        names.filter(|name| self.holds(name)).filter_map(|name| Some((name, lookup(claims, name)?))).collect()
     }
 
     fn holds(&self, name: &str) -> bool {
@@ -30,15 +28,11 @@ impl Release {
     }
 }
 
-/// The claim called `name`: `sub` as a string, and `siren` derived from `siret` where the provider sent none.
+/// The claim called `name`, `sub` as a string.
 pub(super) fn lookup<'c>(claims: &'c Claims, name: &str) -> Option<Cow<'c, ClaimValue>> {
-    match (name, claims.get(name)) {
-        ("sub", _) => Some(Cow::Owned(ClaimValue::Text(claims.sub().to_owned()))),
-        ("siren", None) => {
-            let siren = siren_of_siret(claims.text("siret")?)?;
-            Some(Cow::Owned(ClaimValue::Text(siren.to_owned())))
-        }
-        (_, value) => value.map(Cow::Borrowed),
+    match name {
+        "sub" => Some(Cow::Owned(ClaimValue::Text(claims.sub().to_owned()))),
+        _ => claims.get(name).map(Cow::Borrowed),
     }
 }
 

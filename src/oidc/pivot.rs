@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::error::{ClaimProblem, LoginError, UserInfoProblem};
 use super::id_token::IdToken;
 use super::json::Object;
-use crate::identity::siret::{is_siren, is_siret};
+use crate::identity::siret::{is_siren, is_siret, siren_of_siret};
 use crate::identity::{ClaimValue, Claims};
 
 /// The claims of the agent whom `id_token` and `user_info` are about, `required` ones among them.
@@ -28,8 +28,17 @@ pub(super) fn claims(id_token: &IdToken, user_info: &Object, required: &[String]
             None => tracing::warn!(claim = name, "a claim is malformed, and therefore absent"),
         }
     }
+    derive_siren(&mut claims);
     let missing = required.iter().find(|name| *name != "sub" && claims.get(name).is_none());
     missing.map_or(Ok(claims), |name| Err(refused(name, ClaimProblem::Missing)))
+}
+
+/// The SIREN is the start of the SIRET: whoever sends one has told the other, and rules may look at either.
+fn derive_siren(claims: &mut Claims) {
+    let derived = claims.text("siret").and_then(siren_of_siret).map(|siren| ClaimValue::Text(siren.to_owned()));
+    if let Some(siren) = derived.filter(|_| claims.get("siren").is_none()) {
+        claims.insert("siren", siren);
+    }
 }
 
 fn refused(claim: &str, problem: ClaimProblem) -> LoginError {
@@ -42,7 +51,9 @@ fn is_empty_text(value: &ClaimValue) -> bool {
 
 /// Whether a member of userinfo is about the agent, rather than about the token or the login.
 fn is_identity(name: &str) -> bool {
-    const ABOUT_THE_TOKEN: [&str; 10] = ["aud", "at_hash", "azp", "exp", "iat", "iss", "jti", "nbf", "nonce", "sub"];
+    // AgentConnect's `auth_time` is that of this interaction, even where a session was reused: it proves nothing.
+    const ABOUT_THE_TOKEN: [&str; 11] =
+        ["aud", "at_hash", "auth_time", "azp", "exp", "iat", "iss", "jti", "nbf", "nonce", "sub"];
     !ABOUT_THE_TOKEN.contains(&name) && !AUTHENTICATION.contains(&name)
 }
 
@@ -131,7 +142,7 @@ fn is_phone_number(text: &str) -> bool {
 }
 
 /// What the ID token alone may tell: rules about levels must not depend on what userinfo repeats.
-const AUTHENTICATION: [&str; 3] = ["acr", "amr", "auth_time"];
+const AUTHENTICATION: [&str; 2] = ["acr", "amr"];
 const MAX_CLAIMS: usize = 100;
 /// Bytes of one claim.
 const MAX_VALUE: usize = 8 * 1024;
@@ -171,7 +182,6 @@ mod tests {
             [
                 ("acr", &text("eidas1")),
                 ("amr", &ClaimValue::List(vec!["pwd".into()])),
-                ("auth_time", &of_json("12")),
                 ("chorusdt:matricule", &text("m")),
                 ("custom", &of_json("{\"b\":true}")),
                 ("email", &text("a@b")),
@@ -256,6 +266,16 @@ mod tests {
         assert_eq!(problem(json!({ "note": "n", "email": "x" })), expect("email", ClaimProblem::Malformed));
         assert_eq!(problem(json!({ "note": "", "email": "a@b" })), expect("note", ClaimProblem::Malformed));
         assert!(claims(&token(json!({})), &object(json!({ "note": "n", "email": "a@b" })), &required).is_ok());
+    }
+
+    #[test]
+    fn the_siren_is_derived_where_the_provider_sent_none() {
+        let siren = |user_info: Value| {
+            claims(&token(json!({})), &object(user_info), &[]).unwrap().text("siren").map(str::to_owned)
+        };
+        assert_eq!(siren(json!({ "siret": "13002526500013" })).as_deref(), Some("130025265"));
+        assert_eq!(siren(json!({ "siret": "13002526500013", "siren": "552032534" })).as_deref(), Some("552032534"));
+        assert_eq!(siren(json!({ "siret": "13002526500014" })), None);
     }
 
     #[test]
