@@ -27,6 +27,8 @@ mod pivot;
 mod preset;
 mod provider;
 mod settings;
+#[cfg(test)]
+mod test_provider;
 mod token;
 mod tunnel;
 mod user_info;

@@ -90,3 +90,110 @@ pub(super) fn end_session_url(metadata: &Metadata, client_id: &str, params: &Log
     drop(query);
     Some(url.into())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use url::Url;
+
+    use super::*;
+    use crate::oidc::test_provider::{CLIENT_ID, metadata, settings};
+
+    const ISSUER: &str = "https://op.example/api/v2";
+    // RFC 7636 appendix B.
+    const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+    const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+
+    fn parsed(document: &serde_json::Value) -> Metadata {
+        let issuer = settings(ISSUER, None).checked_issuer().unwrap();
+        Metadata::parse(document.to_string().as_bytes(), &issuer).unwrap()
+    }
+
+    fn url(document: &serde_json::Value, settings: &Settings) -> Url {
+        let params = AuthorizationParams {
+            redirect_uri: "https://paie.example/.portillon/callback",
+            state: "st",
+            nonce: "no",
+            code_verifier: VERIFIER,
+        };
+        authorization_url(&parsed(document), settings, &params).parse().unwrap()
+    }
+
+    fn query(url: &Url) -> BTreeMap<String, String> {
+        url.query_pairs().into_owned().collect()
+    }
+
+    fn with_levels(preset: Preset) -> Settings {
+        let acr_values = vec!["eidas2".to_owned(), "eidas3".into()];
+        Settings { preset, acr_values, ..settings(ISSUER, None) }
+    }
+
+    #[test]
+    fn agentconnect_is_asked_for_nothing_but_what_it_documents() {
+        let url = url(&metadata(ISSUER), &settings(ISSUER, None));
+        let expected = [
+            ("claims", r#"{"id_token":{"acr":null,"amr":null}}"#),
+            ("client_id", CLIENT_ID),
+            ("code_challenge", CHALLENGE),
+            ("code_challenge_method", "S256"),
+            ("nonce", "no"),
+            ("redirect_uri", "https://paie.example/.portillon/callback"),
+            ("response_type", "code"),
+            ("scope", "openid given_name usual_name email uid"),
+            ("state", "st"),
+        ];
+        assert_eq!(query(&url), expected.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
+        assert_eq!(url.query_pairs().count(), expected.len());
+        assert!(!url.as_str().contains(VERIFIER));
+    }
+
+    #[test]
+    fn levels_are_asked_for_as_essential() {
+        let essential = r#"{"id_token":{"acr":{"essential":true,"values":["eidas2","eidas3"]},"amr":null}}"#;
+        let agent_connect = query(&url(&metadata(ISSUER), &with_levels(Preset::AgentConnect)));
+        assert_eq!(agent_connect["claims"], essential);
+        let open_id = query(&url(&metadata(ISSUER), &with_levels(Preset::OpenId)));
+        assert_eq!(open_id["claims"], essential.replace(",\"amr\":null", ""));
+        assert!(!open_id.contains_key("acr_values"));
+    }
+
+    #[test]
+    fn a_provider_without_the_claims_parameter_gets_acr_values() {
+        let mut document = metadata(ISSUER);
+        document["claims_parameter_supported"] = json!(false);
+        let levels = query(&url(&document, &with_levels(Preset::OpenId)));
+        assert_eq!(levels["acr_values"], "eidas2 eidas3");
+        assert!(!levels.contains_key("claims"));
+        let any = query(&url(&document, &Settings { preset: Preset::OpenId, ..settings(ISSUER, None) }));
+        assert!(!any.contains_key("claims") && !any.contains_key("acr_values"));
+    }
+
+    #[test]
+    fn the_endpoints_own_query_stays() {
+        let mut document = metadata(ISSUER);
+        document["authorization_endpoint"] = json!(format!("{ISSUER}/authorize?tenant=a%20b"));
+        let url = url(&document, &settings(ISSUER, None));
+        assert!(url.as_str().starts_with(&format!("{ISSUER}/authorize?tenant=a%20b&response_type=code&")));
+    }
+
+    #[test]
+    fn logout_names_the_client_and_what_is_known_of_the_session() {
+        let params = LogoutParams {
+            id_token_hint: Some("a.b.c"),
+            post_logout_redirect_uri: "https://paie.example/.portillon/signed-out",
+            state: "st",
+        };
+        let mut document = metadata(ISSUER);
+        let url = end_session_url(&parsed(&document), CLIENT_ID, &params).unwrap();
+        assert_eq!(
+            url,
+            "https://op.example/api/v2/session/end?id_token_hint=a.b.c&client_id=a3c1d2e4-client\
+             &post_logout_redirect_uri=https%3A%2F%2Fpaie.example%2F.portillon%2Fsigned-out&state=st"
+        );
+        let without_hint = LogoutParams { id_token_hint: None, ..params };
+        assert!(!end_session_url(&parsed(&document), CLIENT_ID, &without_hint).unwrap().contains("id_token_hint"));
+        document.as_object_mut().unwrap().remove("end_session_endpoint");
+        assert_eq!(end_session_url(&parsed(&document), CLIENT_ID, &params), None);
+    }
+}

@@ -1,7 +1,7 @@
 //! The keys that verify tokens: the provider's JWK Set (RFC 7517), or the client secret for HMAC algorithms.
 
 use openidconnect::core::{CoreJsonWebKey, CoreJsonWebKeySet, CoreJwsSigningAlgorithm};
-use openidconnect::{JsonWebKey as _, JsonWebKeyAlgorithm, JsonWebKeyUse as _, JwsSigningAlgorithm as _};
+use openidconnect::{JsonWebKey as _, SignatureVerificationError};
 use serde_json::Value;
 
 use super::algorithm::SignatureAlgorithm;
@@ -43,13 +43,66 @@ impl Keys {
     }
 }
 
+/// Whether the key can verify signatures of this algorithm at all: type, use, `alg` and its own members. openidconnect
+/// says so only when it is given something to verify, and then tells a useless key from a wrong signature.
 fn fits(key: &CoreJsonWebKey, algorithm: &CoreJwsSigningAlgorithm) -> bool {
-    let type_fits = algorithm.key_type().as_ref() == Some(key.key_type());
-    let use_fits = key.key_use().is_none_or(|key_use| key_use.allows_signature());
-    let algorithm_fits = match key.signing_alg() {
-        JsonWebKeyAlgorithm::Algorithm(only) => only == algorithm,
-        JsonWebKeyAlgorithm::Unspecified => true,
-        JsonWebKeyAlgorithm::Unsupported => false,
-    };
-    type_fits && use_fits && algorithm_fits
+    matches!(key.verify_signature(algorithm, b"", b""), Ok(()) | Err(SignatureVerificationError::CryptoError(_)))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::oidc::test_provider::{ec, jwks, rsa};
+
+    fn keys(jwks: &Value) -> Keys {
+        Keys::of_client("secret").with_jwks(jwks.to_string().as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn a_key_serves_the_algorithms_of_its_type() {
+        let both = keys(&jwks(&[rsa(), ec()]));
+        assert_eq!(both.candidates(SignatureAlgorithm::Rs256, None).len(), 1);
+        assert_eq!(both.candidates(SignatureAlgorithm::Es256, Some(ec().kid())).len(), 1);
+        assert!(both.candidates(SignatureAlgorithm::Es256, Some(rsa().kid())).is_empty());
+        assert!(!both.serves(SignatureAlgorithm::Es384) && !both.serves(SignatureAlgorithm::EdDsa));
+    }
+
+    #[test]
+    fn use_and_alg_of_a_key_bind() {
+        let with = |name: &str, value: &str| {
+            let mut jwk = rsa().to_jwk().unwrap();
+            jwk[name] = json!(value);
+            keys(&json!({ "keys": [jwk] }))
+        };
+        assert!(!with("use", "enc").serves(SignatureAlgorithm::Rs256));
+        assert!(!with("alg", "RS512").serves(SignatureAlgorithm::Rs256));
+        assert!(!with("alg", "RSA-OAEP").serves(SignatureAlgorithm::Rs256));
+        assert!(with("use", "sig").serves(SignatureAlgorithm::Rs256));
+    }
+
+    #[test]
+    fn an_unusable_member_is_left_out() {
+        let set = json!({ "keys": [
+            { "kty": "RSA" }, { "kty": "RSA", "n": "AQ", "e": "AQAB" }, { "kty": "EC", "crv": "P-256", "x": "AA", "y": "AA" },
+            { "kty": "quantum" }, 7, rsa().to_jwk().unwrap(),
+        ] });
+        assert_eq!(keys(&set).candidates(SignatureAlgorithm::Rs256, None).len(), 1);
+        assert!(!keys(&set).serves(SignatureAlgorithm::Es256));
+    }
+
+    #[test]
+    fn a_shared_key_in_the_set_is_never_the_client_secret() {
+        let set = keys(&json!({ "keys": [{ "kty": "oct", "k": "AAAA", "kid": "k" }] }));
+        let candidates = set.candidates(SignatureAlgorithm::Hs256, Some("k"));
+        assert_eq!(candidates, [&CoreJsonWebKey::new_symmetric(b"secret".to_vec())]);
+    }
+
+    #[test]
+    fn what_is_no_key_set_is_refused() {
+        for document in ["", "[]", "{}", "{\"keys\":{}}", "{\"keys\":[],\"keys\":[]}"] {
+            assert!(Keys::of_client("secret").with_jwks(document.as_bytes()).is_none(), "{document}");
+        }
+    }
 }

@@ -99,3 +99,93 @@ struct IssParameter {
 }
 
 impl AdditionalProviderMetadata for IssParameter {}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::oidc::test_provider::{metadata, settings};
+
+    const ISSUER: &str = "https://op.example:8443/api/v2";
+
+    fn parse(document: &Value) -> Result<Metadata, MetadataError> {
+        parse_for(ISSUER, document)
+    }
+
+    fn parse_for(issuer: &str, document: &Value) -> Result<Metadata, MetadataError> {
+        let issuer = settings(issuer, None).checked_issuer().unwrap();
+        Metadata::parse(document.to_string().as_bytes(), &issuer)
+    }
+
+    fn with(name: &str, value: Value) -> Value {
+        let mut document = metadata(ISSUER);
+        document[name] = value;
+        document
+    }
+
+    #[test]
+    fn what_agentconnect_publishes_is_read() {
+        let metadata = parse(&metadata(ISSUER)).unwrap();
+        assert_eq!(metadata.token_endpoint, format!("{ISSUER}/token").as_str());
+        assert_eq!(metadata.end_session_endpoint.unwrap().as_str(), format!("{ISSUER}/session/end"));
+        assert!(metadata.authorization_response_iss_parameter_supported && metadata.claims_parameter_supported);
+    }
+
+    #[test]
+    fn the_issuer_is_compared_byte_for_byte() {
+        let document = |issuer: &str| with("issuer", json!(issuer));
+        for wrong in [&format!("{ISSUER}/"), "https://OP.example:8443/api/v2", "https://evil.example", "not a url"] {
+            assert!(parse(&document(wrong)).is_err(), "{wrong}");
+        }
+        let slash = format!("{ISSUER}/");
+        assert_eq!(parse_for(&slash, &metadata(ISSUER)).unwrap_err(), MetadataError::Issuer);
+        assert!(parse_for(&slash, &document(&slash)).is_ok());
+    }
+
+    #[test]
+    fn an_endpoint_elsewhere_is_refused() {
+        let endpoints =
+            ["authorization_endpoint", "token_endpoint", "userinfo_endpoint", "jwks_uri", "end_session_endpoint"];
+        for endpoint in endpoints {
+            for elsewhere in [
+                "https://evil.example/token",
+                "https://op.example/token",
+                "http://op.example:8443/token",
+                "https://op.example.evil.example:8443/token",
+                "https://op.example:8443@evil.example/token",
+                "https://op@op.example:8443/token",
+                "https://op.example:8443/token#fragment",
+                "http://169.254.169.254/",
+                "javascript:alert(1)",
+                "file:///etc/passwd",
+            ] {
+                let refused = parse(&with(endpoint, json!(elsewhere))).unwrap_err();
+                assert_eq!(refused, MetadataError::Endpoint(endpoint), "{elsewhere}");
+            }
+            assert_eq!(parse(&with(endpoint, json!("/token"))).unwrap_err(), MetadataError::Malformed);
+        }
+    }
+
+    #[test]
+    fn an_endpoint_that_a_login_needs_is_missed() {
+        for (endpoint, error) in [
+            ("token_endpoint", MetadataError::Endpoint("token_endpoint")),
+            ("userinfo_endpoint", MetadataError::Endpoint("userinfo_endpoint")),
+            ("jwks_uri", MetadataError::Malformed),
+        ] {
+            let mut document = metadata(ISSUER);
+            document.as_object_mut().unwrap().remove(endpoint);
+            assert_eq!(parse(&document).unwrap_err(), error);
+        }
+    }
+
+    #[test]
+    fn what_is_no_metadata_is_malformed() {
+        let issuer = settings(ISSUER, None).checked_issuer().unwrap();
+        let twice = metadata(ISSUER).to_string().replacen('{', "{\"token_endpoint\":\"https://evil.example/\",", 1);
+        for document in ["", "[]", "{}", "<html>", &twice] {
+            assert_eq!(Metadata::parse(document.as_bytes(), &issuer).unwrap_err(), MetadataError::Malformed);
+        }
+    }
+}

@@ -239,3 +239,6 @@ impl fmt::Debug for Authenticated {
         f.debug_struct("Authenticated").finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;
