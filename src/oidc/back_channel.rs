@@ -81,6 +81,10 @@ impl Answer {
     }
 }
 
+/// Less than the five seconds after which Node.js, which AgentConnect runs on, closes an idle connection: a code must
+/// not be sent into a connection that is being closed, since it is never sent twice.
+const POOL_IDLE: Duration = Duration::from_secs(4);
+
 type Connector = Deadline<HttpsConnector<Tunnel>>;
 
 /// The client for every call to one provider, with its connection pool.
@@ -101,13 +105,14 @@ impl BackChannel {
             .wrap_connector(tunnel);
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(Duration::from_secs(30))
+            .pool_idle_timeout(POOL_IDLE)
             .pool_max_idle_per_host(8)
             .build(Deadline::new(https, limits.connect));
         Ok(Self { client, limits })
     }
 
-    /// Sends a request once and reads the whole answer.
+    /// Sends a request once and reads the whole answer. Only a request of which nothing was written yet, because the
+    /// pooled connection turned out to be closed, goes out on another connection.
     pub(super) async fn call(&self, mut request: Request<Full<Bytes>>) -> Result<Answer, CallError> {
         request.headers_mut().entry(ACCEPT).or_insert(HeaderValue::from_static("application/json"));
         request
@@ -187,3 +192,6 @@ fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     }
     cause.to_string()
 }
+
+#[cfg(test)]
+mod tests;

@@ -88,6 +88,7 @@ const MAX_AGE: Duration = Duration::from_secs(600);
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
@@ -120,8 +121,8 @@ mod tests {
         verify_as(SignatureAlgorithm::Rs256, token, &keys_of(&[rsa(), ec()]))
     }
 
-    fn with_header(key: &SigningKey, header: Value) -> String {
-        jws::sign_with_header(key, &header, &id_token_claims(ISSUER))
+    fn with_header(key: &SigningKey, header: &Value) -> String {
+        jws::sign_with_header(key, header, &id_token_claims(ISSUER))
     }
 
     /// What becomes of a token in which one claim is something else, or nothing.
@@ -158,12 +159,12 @@ mod tests {
     fn only_the_registered_alg_is_accepted_and_none_never() {
         for alg in [json!("none"), json!("None"), json!("nOnE"), json!(""), json!("rs256"), json!("ES256"), json!(null)]
         {
-            let token = with_header(rsa(), json!({ "alg": alg, "kid": rsa().kid() }));
+            let token = with_header(rsa(), &json!({ "alg": alg, "kid": rsa().kid() }));
             assert_eq!(verify(&token), Err(TokenProblem::Algorithm), "{alg}");
             let (unsigned, _) = token.rsplit_once('.').unwrap();
             assert_eq!(verify(&format!("{unsigned}.")), Err(TokenProblem::Algorithm));
         }
-        assert_eq!(verify(&with_header(rsa(), json!({ "kid": rsa().kid() }))), Err(TokenProblem::Algorithm));
+        assert_eq!(verify(&with_header(rsa(), &json!({ "kid": rsa().kid() }))), Err(TokenProblem::Algorithm));
         let by_ec = jws::sign(ec(), "JWT", &id_token_claims(ISSUER));
         assert_eq!(verify(&by_ec), Err(TokenProblem::Algorithm));
         let by_secret = jws::sign(&client_secret_key(), "JWT", &id_token_claims(ISSUER));
@@ -194,7 +195,7 @@ mod tests {
             assert_eq!(verify(&token), Err(TokenProblem::Signature));
         }
         let other = SigningKey::generate(KeyType::Rsa2048).unwrap();
-        let forged = with_header(&other, json!({ "alg": "RS256", "kid": rsa().kid() }));
+        let forged = with_header(&other, &json!({ "alg": "RS256", "kid": rsa().kid() }));
         assert_eq!(verify(&forged), Err(TokenProblem::Signature));
     }
 
@@ -224,14 +225,14 @@ mod tests {
             json!({ "alg": "RS256", "kid": own.kid(), "x5u": elsewhere }),
             json!({ "alg": "RS256", "kid": rsa().kid(), "x5c": ["AAAA"] }),
         ] {
-            let refused = verify(&with_header(&own, header));
+            let refused = verify(&with_header(&own, &header));
             assert!(matches!(refused, Err(TokenProblem::Signature | TokenProblem::UnknownKey)));
         }
     }
 
     #[test]
     fn a_token_without_kid_is_tried_with_each_fitting_key() {
-        let token = with_header(rsa(), json!({ "alg": "RS256" }));
+        let token = with_header(rsa(), &json!({ "alg": "RS256" }));
         let other = SigningKey::generate(KeyType::Rsa2048).unwrap();
         let verify = |keys: &[&SigningKey]| verify_as(SignatureAlgorithm::Rs256, &token, &keys_of(keys));
         assert!(verify(&[rsa()]).is_ok() && verify(&[&other, ec(), rsa()]).is_ok());
@@ -244,7 +245,7 @@ mod tests {
         let header = |name: &str, value: Value| {
             let mut header = json!({ "alg": "RS256", "kid": rsa().kid() });
             header[name] = value;
-            verify(&with_header(rsa(), header))
+            verify(&with_header(rsa(), &header))
         };
         assert_eq!(header("kid", json!("unknown")), Err(TokenProblem::UnknownKey));
         assert_eq!(header("kid", json!(7)), Err(TokenProblem::Malformed));
@@ -341,5 +342,21 @@ mod tests {
         assert!(with_claim("at_hash", Some(hash(ACCESS_TOKEN))).is_ok());
         let whole = json!(base64url(&sha256(ACCESS_TOKEN.as_bytes())));
         assert_refused("at_hash", &[hash("another"), whole, json!(""), json!(7), json!(null)], TokenProblem::AtHash);
+    }
+
+    proptest! {
+        #[test]
+        fn no_other_text_in_place_of_any_character_is_accepted(place in 0_usize..2000, other in any::<char>()) {
+            let token = jws::sign(&client_secret_key(), "JWT", &id_token_claims(ISSUER));
+            let place = place % token.len();
+            prop_assume!(!token[place..].starts_with(other));
+            let changed = format!("{}{other}{}", &token[..place], &token[place + 1..]);
+            prop_assert!(verify_as(SignatureAlgorithm::Hs256, &changed, &Keys::of_client(CLIENT_SECRET)).is_err());
+        }
+
+        #[test]
+        fn no_text_makes_it_stumble(text in "[\\PC.]{0,200}") {
+            prop_assert!(verify_as(SignatureAlgorithm::Hs256, &text, &Keys::of_client(CLIENT_SECRET)).is_err());
+        }
     }
 }

@@ -153,7 +153,10 @@ mod tests {
     use serde_json::json;
 
     fn object(value: Value) -> Object {
-        value.as_object().unwrap().clone()
+        match value {
+            Value::Object(members) => members,
+            _ => panic!("not an object"),
+        }
     }
 
     fn token(claims: Value) -> IdToken {
