@@ -82,6 +82,24 @@ impl SignatureAlgorithm {
         self.jws().uses_shared_secret()
     }
 
+    /// Bytes of a signature, where the client secret makes it and they are always as many.
+    pub(super) const fn hmac_length(self) -> Option<usize> {
+        match self {
+            Self::Hs256 => Some(32),
+            Self::Hs384 => Some(48),
+            Self::Hs512 => Some(64),
+            Self::EdDsa
+            | Self::Es256
+            | Self::Es384
+            | Self::Ps256
+            | Self::Ps384
+            | Self::Ps512
+            | Self::Rs256
+            | Self::Rs384
+            | Self::Rs512 => None,
+        }
+    }
+
     pub(super) const fn jws(self) -> CoreJwsSigningAlgorithm {
         match self {
             Self::EdDsa => CoreJwsSigningAlgorithm::EdDsa,

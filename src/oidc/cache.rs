@@ -74,8 +74,9 @@ const MAX_FILE: u64 = 2 * 1024 * 1024;
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
 
     fn documents() -> Documents {
         Documents {

@@ -1,7 +1,8 @@
 //! The registered claims of a JWT (RFC 7519 section 4.1) and how strictly each is taken.
 
-use serde_json::Value;
 use std::time::Duration;
+
+use serde_json::Value;
 
 use super::error::TokenProblem;
 use super::json::Object;
@@ -66,8 +67,9 @@ const LAST_SECOND: f64 = 253_402_300_799.0;
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use serde_json::json;
+
+    use super::*;
 
     const NOW: Timestamp = Timestamp::from_secs(1_000_000);
 

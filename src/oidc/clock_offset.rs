@@ -53,9 +53,10 @@ impl ClockOffset {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::clock::Timestamp;
-    use std::time::Duration;
 
     #[test]
     fn the_offset_is_the_providers_clock_minus_ours() {

@@ -215,6 +215,18 @@ mod tests {
     }
 
     #[test]
+    fn an_hmac_of_another_length_is_refused() {
+        for algorithm in [SignatureAlgorithm::Hs256, SignatureAlgorithm::Hs384, SignatureAlgorithm::Hs512] {
+            let input = with_header(rsa(), &json!({ "alg": algorithm.name() }));
+            let (signing_input, _) = input.rsplit_once('.').unwrap();
+            for length in 0..70 {
+                let token = format!("{signing_input}.{}", base64url(&vec![0; length]));
+                assert_eq!(verify_as(algorithm, &token, &keys_of(&[rsa()])), Err(TokenProblem::Signature));
+            }
+        }
+    }
+
+    #[test]
     fn a_key_that_the_token_brings_is_not_looked_at() {
         let own = SigningKey::generate(KeyType::Rsa2048).unwrap();
         let jwk = own.to_jwk().unwrap();

@@ -62,6 +62,10 @@ impl<'a> Jws<'a> {
     }
 
     fn is_signed_by(&self, key: &CoreJsonWebKey) -> bool {
+        // openidconnect 4.1 panics on an HMAC of another length.
+        if self.algorithm.hmac_length().is_some_and(|length| length != self.signature.len()) {
+            return false;
+        }
         key.verify_signature(&self.algorithm.jws(), self.signing_input.as_bytes(), &self.signature).is_ok()
     }
 }

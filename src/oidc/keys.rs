@@ -51,6 +51,8 @@ fn fits(key: &CoreJsonWebKey, algorithm: &CoreJwsSigningAlgorithm) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
@@ -103,6 +105,43 @@ mod tests {
     fn what_is_no_key_set_is_refused() {
         for document in ["", "[]", "{}", "{\"keys\":{}}", "{\"keys\":[],\"keys\":[]}"] {
             assert!(Keys::of_client("secret").with_jwks(document.as_bytes()).is_none(), "{document}");
+        }
+    }
+
+    #[test]
+    fn a_degenerate_rsa_key_verifies_nothing() {
+        for (n, e) in
+            [("", ""), ("AA", "AQAB"), ("AQ", "AQ"), ("Ag", "Aw"), ("BA", "Ag"), ("_w", "AQAB"), ("AAAA", "AA")]
+        {
+            let set = keys(&json!({ "keys": [{ "kty": "RSA", "n": n, "e": e }] }));
+            for key in set.candidates(SignatureAlgorithm::Rs256, None) {
+                for signature in [&b""[..], &[0], &[1], &[0, 0]] {
+                    assert!(key.verify_signature(&SignatureAlgorithm::Rs256.jws(), b"m", signature).is_err());
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_key_makes_it_stumble(
+            (n, e) in (vec(any::<u8>(), 0..300), vec(any::<u8>(), 0..6)),
+            (x, y) in (vec(any::<u8>(), 0..70), vec(any::<u8>(), 0..70)),
+            signature in vec(any::<u8>(), 300),
+        ) {
+            let of_the_moduluss_length = &signature[..n.len()];
+            let [n, e, x, y] = [&n, &e, &x, &y].map(|bytes| crate::crypto::base64url(bytes));
+            let set = keys(&json!({ "keys": [
+                { "kty": "RSA", "n": n, "e": e }, { "kty": "EC", "crv": "P-256", "x": x, "y": y },
+                { "kty": "EC", "crv": "P-384", "x": x, "y": y }, { "kty": "OKP", "crv": "Ed25519", "x": x },
+            ] }));
+            for algorithm in SignatureAlgorithm::ALL.into_iter().filter(|algorithm| !algorithm.uses_client_secret()) {
+                for key in set.candidates(algorithm, None) {
+                    for signature in [of_the_moduluss_length, &signature[..64], &signature[..96]] {
+                        prop_assert!(key.verify_signature(&algorithm.jws(), b"message", signature).is_err());
+                    }
+                }
+            }
         }
     }
 }

@@ -149,8 +149,9 @@ const MAX_VALUE: usize = 8 * 1024;
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use serde_json::json;
+
+    use super::*;
 
     fn object(value: Value) -> Object {
         match value {

@@ -537,3 +537,43 @@ async fn following_renews_at_once() {
     });
     followed.await.unwrap();
 }
+
+/// Where a test's log lines go.
+#[derive(Clone, Default)]
+struct Lines(Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl std::io::Write for Lines {
+    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn the_log_names_what_is_wrong_and_holds_no_secret_and_no_value() {
+    let lines = Lines::default();
+    let writer = lines.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_ansi(false)
+        .with_writer(move || writer.clone())
+        .finish();
+    let _logging = tracing::subscriber::set_default(subscriber);
+    let scene = Scene::new().await;
+    scene.change_user_info(|claims| claims["phone_number"] = json!("my secret number"));
+    scene.login().await.unwrap();
+    scene.op.reply("/jwks", Reply::status(500, &json!({})));
+    scene.provider.refresh().await.unwrap_err();
+    scene.provider.refresh().await.unwrap_err();
+
+    let log = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    assert!(log.contains("phone_number") && log.contains("jwks_uri: status 500"), "{log}");
+    assert_eq!(log.matches("cannot be renewed").count(), 1, "{log}");
+    for secret in ["my secret number", CLIENT_SECRET, ACCESS_TOKEN, "c0de", VERIFIER, NONCE, SUB, "zoe@", "eyJ"] {
+        assert!(!log.contains(secret), "{secret} in {log}");
+    }
+}
