@@ -101,6 +101,7 @@ fn the_scanner_sees_every_way_to_import() {
     assert!(names_crate("use pingora_proxy::Session;", "pingora*"));
     assert!(names_crate("let a = toml::from_str(b);", "toml"));
     assert!(!names_crate("rustls::crypto::aws_lc_rs::default_provider()", "aws_lc_rs"));
+    assert!(!names_crate("use rustls::crypto::aws_lc_rs;\nlet p = aws_lc_rs::default_provider();", "aws_lc_rs"));
     assert!(!names_crate("let toml = 1; mytoml::f()", "toml"));
 }
 
@@ -148,15 +149,18 @@ fn first_word(text: &str) -> String {
     text.chars().take_while(|character| is_word(*character)).collect()
 }
 
-/// Whether `code` names that crate, rather than a path segment or a word that looks like it.
+/// Whether `code` names that crate, rather than a word that looks like it, or a module of the same name which another
+/// crate has and `use` brought in, such as `rustls::crypto::aws_lc_rs`.
 fn names_crate(code: &str, pattern: &str) -> bool {
     let (name, open_ended) = pattern.strip_suffix('*').map_or((pattern, false), |name| (name, true));
-    code.match_indices(name).any(|(at, _)| {
-        let (before, after) = (&code[..at], &code[at + name.len()..]);
-        let rest = if open_ended { after.trim_start_matches(is_word) } else { after };
-        let is_path = rest.starts_with("::") || before.ends_with("use ");
-        is_path && !continues_word(before) && !before.ends_with("::")
-    })
+    let is_foreign_module = code.contains(&format!("::{name};"));
+    !is_foreign_module
+        && code.match_indices(name).any(|(at, _)| {
+            let (before, after) = (&code[..at], &code[at + name.len()..]);
+            let rest = if open_ended { after.trim_start_matches(is_word) } else { after };
+            let is_path = rest.starts_with("::") || before.ends_with("use ");
+            is_path && !continues_word(before) && !before.ends_with("::")
+        })
 }
 
 fn continues_word(before: &str) -> bool {

@@ -193,14 +193,18 @@ logout_paths = ["/deconnexion"]
     assert.equal(application.received.length, before);
   });
 
-  test("back after the logout shows nothing of the application", async () => {
+  test("after the logout nothing of the application is shown", async () => {
     await login(page, `${origin}/dossiers/9`, "zoe");
     await page.waitForURL(`${origin}/dossiers/9`);
     await page.goto(`${origin}/.portillon/me`);
     await page.locator('form[action*="/.portillon/logout"] button').click();
     await page.waitForURL((url) => url.pathname === "/.portillon/signed-out");
-    await page.goto(`${origin}/dossiers/9`);
-    assert.equal(await page.locator("#who").count(), 0);
+    const before = application.received.length;
+    for (const answer of [await page.goto(`${origin}/dossiers/9`), await page.reload()]) {
+      assert.ok(!answer.url().startsWith(origin), answer.url());
+      assert.equal(await page.locator("#who").count(), 0);
+    }
+    assert.equal(application.received.length, before);
   });
 
   test("the application's own logout ends the session too", async () => {

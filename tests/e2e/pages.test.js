@@ -11,21 +11,26 @@ import { freePort, startGateway } from "./support/gateway.js";
 import { startProvider } from "./support/provider.js";
 
 describe("our pages", () => {
-  let application, browser, context, gateway, page, port, provider, strict;
+  let application, browser, context, gateway, page, port, provider, thief;
 
   before(async () => {
     port = await freePort();
     const closed = await freePort();
-    const thief = await freePort();
-    const hosts = { application: `localhost:${port}`, down: `panne.localhost:${port}`, shared: `partage.localhost:${port}`, thief: `localhost:${thief}` };
+    const eaten = await freePort();
+    const hosts = {
+      application: `localhost:${port}`,
+      down: `panne.localhost:${port}`,
+      shared: `partage.localhost:${port}`,
+      eaten: `localhost:${eaten}`,
+    };
     const origins = Object.values(hosts).map((host) => `http://${host}`);
     [provider, application, browser] = await Promise.all([startProvider(origins), startApplication(), startBrowser()]);
     gateway = await startGateway({ port, issuer: provider.issuer, routes: routes(hosts, application.origin, closed) });
-    strict = await cookieThief(thief, port);
+    thief = await cookieThief(eaten, port);
   });
   after(async () => {
     await browser?.close();
-    strict?.close();
+    thief?.close();
     await Promise.all([gateway?.stop(), provider?.stop(), application?.stop()]);
   });
   beforeEach(async () => {
@@ -90,10 +95,14 @@ describe("our pages", () => {
   });
 
   test("a browser whose cookies are lost meets a page, not a loop", async () => {
-    const host = `http://localhost:${strict.address().port}`;
+    const host = `http://localhost:${thief.address().port}`;
+    let rounds = 0;
+    page.on("request", (request) => (rounds += request.url().startsWith(`${provider.issuer}/authorize?`)));
     await login(page, `${host}/`, "zoe");
     await page.waitForLoadState();
     assert.ok(page.url().startsWith(host), page.url());
+    assert.equal(rounds, 3);
+    assert.match(await page.locator("main").innerText(), /cookies/);
     await inspect(page, "login-loop");
   });
 
@@ -175,8 +184,8 @@ path = "/dossiers/"
 upstream = "${upstream}"
 
 [[route]]
-name = "voleur"
-host = "${hosts.thief}"
+name = "gourmand"
+host = "${hosts.eaten}"
 upstream = "${upstream}"
 `;
 }
