@@ -81,11 +81,10 @@ release: $(RELEASE) ## Build what `make install` installs
 install: $(RELEASE) ## Install the binary, the unit and the example (PREFIX, DESTDIR)
 	install -D -m 0755 $(RELEASE) $(DESTDIR)$(PREFIX)/bin/portillon
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
-	sed 's,/usr/bin/portillon,$(PREFIX)/bin/portillon,' systemd/portillon.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/portillon.service
+	sed 's,/usr/bin/portillon,$(PREFIX)/bin/portillon,; s,/usr/share,$(PREFIX)/share,' systemd/portillon.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/portillon.service
 	chmod 0644 $(DESTDIR)$(PREFIX)/lib/systemd/system/portillon.service
 	install -D -m 0644 systemd/portillon.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/portillon.conf
 	install -D -m 0644 systemd/portillon.socket $(DESTDIR)$(PREFIX)/share/doc/portillon/portillon.socket
 	install -D -m 0644 config.example.toml $(DESTDIR)$(PREFIX)/share/doc/portillon/config.example.toml
-	install -D -m 0644 docs/operations.md $(DESTDIR)$(PREFIX)/share/doc/portillon/operations.md
-	install -D -m 0644 LICENSE $(DESTDIR)$(PREFIX)/share/doc/portillon/LICENSE
-	@echo "Next: docs/operations.md, or $(PREFIX)/share/doc/portillon/operations.md, from “Install”."
+	install -m 0644 docs/*.md LICENSE CHANGELOG.md $(DESTDIR)$(PREFIX)/share/doc/portillon/
+	@echo "Next: the account, the secret and the configuration: $(PREFIX)/share/doc/portillon/operations.md"

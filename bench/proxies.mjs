@@ -8,6 +8,7 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 
 import { startApplication } from "../tests/e2e/support/application.js";
+import { adopt } from "../tests/e2e/support/children.js";
 import { Client } from "../tests/e2e/support/client.js";
 import { freePort, startGateway } from "../tests/e2e/support/gateway.js";
 import { poll } from "../tests/e2e/support/poll.js";
@@ -58,9 +59,8 @@ export async function startBarePingora(upstream, headers) {
 }
 
 async function started(command, args, port, folder) {
-  const child = spawn(command, args, { stdio: ["ignore", "ignore", "inherit"] });
+  const child = adopt(spawn(command, args, { stdio: ["ignore", "ignore", "inherit"] }));
   const ended = once(child, "exit");
-  process.once("exit", () => child.kill("SIGKILL")); // a run that died leaves nothing behind
   await poll(`${path.basename(command)} listens`, () => {
     if (child.exitCode !== null) throw new Error(`${command} ended with ${child.exitCode}`);
     return fetch(`http://127.0.0.1:${port}/`).then(() => true, () => false);

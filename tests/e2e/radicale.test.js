@@ -12,6 +12,7 @@ import { fileURLToPath } from "node:url";
 
 import { agents } from "./support/agents.js";
 import { login, newAgent, screenshot, startBrowser } from "./support/browser.js";
+import { adopt } from "./support/children.js";
 import { Client } from "./support/client.js";
 import { freePort, startGateway } from "./support/gateway.js";
 import { poll } from "./support/poll.js";
@@ -104,7 +105,7 @@ async function startRadicale() {
     file,
     `[server]\nhosts = 127.0.0.1:${port}\n[auth]\ntype = http_x_remote_user\n[storage]\nfilesystem_folder = ${folder}/collections\n[rights]\ntype = owner_only\n`,
   );
-  const child = spawn(RADICALE, ["--config", file], { stdio: ["ignore", "ignore", "pipe"] });
+  const child = adopt(spawn(RADICALE, ["--config", file], { stdio: ["ignore", "ignore", "pipe"] }));
   const log = [];
   child.stderr.setEncoding("utf8").on("data", (text) => log.push(text));
   const ended = once(child, "exit");

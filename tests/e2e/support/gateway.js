@@ -9,6 +9,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 
+import { adopt } from "./children.js";
 import { poll } from "./poll.js";
 import { CLIENT_SECRET, registrations } from "./provider.js";
 
@@ -47,11 +48,10 @@ export async function startGateway(site) {
   await writeFile(file, configuration(site, folder, admin), { mode: 0o600 });
 
   const output = site.unheard ? "ignore" : "pipe";
-  const child = spawn(BINARY, ["run", "--config", file], { stdio: ["ignore", output, output], env: { ...process.env, ...site.environment } });
+  const child = adopt(spawn(BINARY, ["run", "--config", file], { stdio: ["ignore", output, output], env: { ...process.env, ...site.environment } }));
   const log = [];
   for (const stream of [child.stdout, child.stderr]) stream?.setEncoding("utf8").on("data", (text) => log.push(text));
   const ended = once(child, "exit");
-  process.once("exit", () => child.kill("SIGKILL")); // a test run that died leaves nothing behind
   const gateway = {
     pid: child.pid,
     admin: `http://127.0.0.1:${admin}`,
