@@ -31,6 +31,8 @@ pub struct Forward {
     pub logout: Option<OwnCookies>,
     /// `Set-Cookie` values for the answer.
     pub cookies: Vec<HeaderValue>,
+    /// Whether it really asks for another protocol: an `Upgrade` that `Connection` does not name is none.
+    pub upgrade: bool,
 }
 
 /// A request that the gateway itself answers, with what is needed once its head is no longer at hand.
@@ -114,7 +116,10 @@ struct Desk<'d, 'r> {
 impl Desk<'_, '_> {
     /// Everything under the reserved prefix is ours, on every host.
     fn endpoint(&self, host: &Arc<Host>) -> Option<Decision> {
-        let path = self.request.path.canonical()?;
+        let Some(path) = self.request.path.canonical() else {
+            let ours = self.request.path.raw().starts_with(&self.site.prefix);
+            return ours.then(|| self.refuse(None, &Message::AmbiguousPath));
+        };
         let endpoint = if path == self.site.redirect_path {
             Endpoint::Callback
         } else if path == self.site.post_logout_redirect_path {
@@ -171,6 +176,7 @@ impl Desk<'_, '_> {
             client: request.client(peer, &self.site.trusted_proxies),
             logout: is_logout.then(|| request.cookies.clone()),
             cookies,
+            upgrade: request.asks_for_upgrade(),
         }))
     }
 

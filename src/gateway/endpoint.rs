@@ -12,8 +12,8 @@ use crate::login::callback::LoggedIn;
 use crate::login::{self, Answer, Outcome, ReturnTo, authorization, callback, rounds};
 use crate::logout;
 use crate::oidc::{ClaimProblem, LoginError};
-use crate::page::{self, LoginFailure, MeView, Message, ProviderError, ReceivedClaim};
-use crate::session::Session;
+use crate::page::{self, AgentView, LoginFailure, MeView, Message, ProviderError, ReceivedClaim};
+use crate::session::{Opened, Session, cookie};
 use crate::telemetry::metrics::LoginResult;
 
 /// The logout form is one short field.
@@ -66,7 +66,9 @@ impl Desk<'_> {
         match login::start(start, &self.visit.cookies, &keys, &self.site.provider, services.clock.now()).await {
             Ok(started) => {
                 services.metrics.login(LoginResult::Started);
-                Reply::see_other(&started.location, "login_started").with_cookies(started.cookies)
+                Reply::see_other(&started.location, "login_started")
+                    .with_cookies(started.cookies)
+                    .with_cookies(self.unreadable())
             }
             Err(error) => {
                 tracing::warn!(request_id = self.request_id, reason = error.reason_code(), %error, "a login could not begin");
@@ -107,7 +109,8 @@ impl Desk<'_> {
 
     fn arrived(&self, LoggedIn { login, return_to, forget }: LoggedIn) -> Reply {
         let had_session = self.visit.opened.valid().is_some();
-        let Some((session, cookies)) = self.site.sessions.start(login, self.visit.host.authority.as_str()) else {
+        let host = self.visit.host.authority.as_str();
+        let Some((session, cookies)) = self.site.sessions.start(login, &self.visit.cookies, host) else {
             tracing::error!(
                 request_id = self.request_id,
                 "the identity is too large for the cookies that browsers keep"
@@ -116,7 +119,7 @@ impl Desk<'_> {
         };
         if let Some(previous) = self.visit.opened.valid() {
             // A new login is a new session: the old one is not left behind for whoever kept its cookie.
-            self.site.sessions.end(previous, &self.visit.cookies, self.visit.host.authority.as_str());
+            self.site.sessions.end(previous, &self.visit.cookies, host);
         }
         self.site.services.metrics.login(LoginResult::Succeeded);
         tracing::info!(request_id = self.request_id, session = session.pseudonym(), "logged in");
@@ -208,7 +211,7 @@ impl Desk<'_> {
             .map(|(field, value)| ReceivedClaim { claim: field.claim, header: &field.header, value })
             .collect();
         let view = MeView {
-            agent: agent_view(claims, &name),
+            agent: AgentView { siret: None, ..agent_view(claims, &name) },
             application: &route.name,
             application_url: route.path.as_str(),
             claims: &received,
@@ -254,8 +257,22 @@ impl Desk<'_> {
         if ours && path != self.site.endpoint("me") { ReturnTo::root() } else { return_to }
     }
 
+    /// What takes a session away that will never open again.
+    fn unreadable(&self) -> Vec<HeaderValue> {
+        match self.visit.opened {
+            Opened::Unreadable(_) => self.visit.cookies.removal(cookie::PREFIX).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Whom to ask: the route's contact, else that of another application of the host.
+    fn contact(&self) -> Option<&str> {
+        let route = self.visit.route.as_ref().and_then(|route| route.contact.as_deref());
+        route.or_else(|| self.site.routes_of(&self.visit.host).into_iter().find_map(|route| route.contact.as_deref()))
+    }
+
     fn page(&self, message: &Message<'_>) -> Reply {
-        let contact = self.visit.route.as_ref().and_then(|route| route.contact.as_deref());
+        let contact = self.contact();
         let manner = (format(self.visit.kind), self.visit.language);
         Reply::page(self.site, message, manner, contact, self.request_id)
     }

@@ -15,7 +15,7 @@ use super::request::{Kind, Request};
 use super::respond::{self, Reply};
 use super::site::{Route, Site};
 use crate::crypto::random_token;
-use crate::logout;
+use crate::logout::{self, Ended};
 use crate::page::Language;
 use crate::telemetry::Decision as Decided;
 use crate::telemetry::log::Access;
@@ -146,19 +146,21 @@ impl Exchange {
     ///
     /// None in practice (see [`respond::turn_into_logout`]).
     pub fn end_session(&mut self, head: &mut ResponseHeader) -> Result<()> {
-        let Some(forward) = &mut self.forward else { return Ok(()) };
-        let (Some(cookies), Some(session)) = (forward.logout.take(), forward.permit.session()) else { return Ok(()) };
+        let Some(ended) = self.logged_out_by_application() else { return Ok(()) };
+        self.logged_out = true;
+        respond::turn_into_logout(head, ended)
+    }
+
+    fn logged_out_by_application(&mut self) -> Option<Ended> {
+        let forward = self.forward.as_mut()?;
+        let (cookies, session) = (forward.logout.take()?, forward.permit.session()?);
         let host = &forward.route.host;
         let services = (&self.site.sessions, &*self.site.provider);
         let ended = logout::end(session, &cookies, host.authority.as_str(), &host.post_logout_redirect_uri, services);
-        tracing::info!(
-            request_id = self.request_id,
-            session = session.pseudonym(),
-            "logged out by the application's own page"
-        );
-        self.logged_out = true;
+        let (request_id, session) = (&self.request_id, session.pseudonym());
+        tracing::info!(request_id, session, "logged out by the application's own page");
         self.reason = "logout_path";
-        respond::turn_into_logout(head, ended)
+        Some(ended)
     }
 
     /// The page for a request that could not be proxied; none where the agent is gone or has part of an answer already.
@@ -170,6 +172,10 @@ impl Exchange {
         tracing::warn!(request_id = self.request_id, route = name, %error, "a request could not be proxied");
         if session.response_written().is_some() {
             return None;
+        }
+        if let Some(ended) = self.logged_out_by_application() {
+            // The agent asked to leave: that the application failed must not keep them in.
+            return Some(Reply::see_other(&ended.location, "logout_path").with_cookies(ended.cookies));
         }
         let (kind, language) =
             self.asked.as_ref().map_or((Kind::Script, Language::French), |asked| (asked.kind, asked.language));

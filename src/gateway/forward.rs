@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, COOKIE, FORWARDED, HOST};
+use http::header::{AUTHORIZATION, CONNECTION, COOKIE, FORWARDED, HOST, UPGRADE};
 use http::{HeaderName, HeaderValue, Version};
 use pingora::Result;
 use pingora::http::RequestHeader;
@@ -63,6 +63,10 @@ fn assert(site: &Site, route: &Route, session: &Session, now: Timestamp) -> Opti
 /// None in practice: every value is made of visible ASCII.
 pub fn adapt(head: &mut RequestHeader, forward: &Forward, site: &Site, request_id: &str) -> Result<()> {
     drop_reserved(head, site);
+    if !forward.upgrade {
+        head.remove_header(&UPGRADE);
+        head.remove_header(&CONNECTION);
+    }
     own_cookies(head)?;
     to_origin(head, forward)?;
     forwarding(head, forward, site)?;

@@ -5,7 +5,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use http::header::{ACCEPT, ACCEPT_LANGUAGE, COOKIE, FORWARDED, HOST, ORIGIN, UPGRADE};
+use http::header::{ACCEPT, ACCEPT_LANGUAGE, CONNECTION, COOKIE, FORWARDED, HOST, ORIGIN, UPGRADE};
 use http::{HeaderMap, HeaderName, Method};
 use pingora::http::RequestHeader;
 
@@ -115,7 +115,14 @@ impl<'r> Request<'r> {
         self.text(&ORIGIN)
     }
 
-    /// Whether the request asks for another protocol.
+    /// Whether the request asks for another protocol, as RFC 9110 section 7.8 wants it asked.
+    #[must_use]
+    pub fn asks_for_upgrade(&self) -> bool {
+        let names_it = |value: &str| value.split(',').any(|option| option.trim().eq_ignore_ascii_case("upgrade"));
+        self.is_upgrade() && self.text(&CONNECTION).is_some_and(names_it)
+    }
+
+    /// Whether the request names another protocol.
     #[must_use]
     pub fn is_upgrade(&self) -> bool {
         self.head.headers.contains_key(UPGRADE)
@@ -128,7 +135,11 @@ impl<'r> Request<'r> {
     }
 
     fn navigation(method: &Method) -> Kind {
-        if *method == Method::GET || *method == Method::HEAD { Kind::Navigation } else { Kind::Form }
+        match *method {
+            Method::GET => Kind::Navigation,
+            Method::HEAD => Kind::Subresource,
+            _ => Kind::Form,
+        }
     }
 
     /// For browsers that do not send Fetch metadata, or not over this connection.
@@ -235,6 +246,7 @@ mod tests {
         let navigate = ("sec-fetch-mode", "navigate");
         assert_eq!(kind("GET", &[navigate, ("sec-fetch-dest", "document")]), Kind::Navigation);
         assert_eq!(kind("POST", &[navigate, ("sec-fetch-dest", "document")]), Kind::Form);
+        assert_eq!(kind("HEAD", &[navigate, ("sec-fetch-dest", "document")]), Kind::Subresource);
         assert_eq!(kind("GET", &[navigate, ("sec-fetch-dest", "iframe")]), Kind::Frame);
         assert_eq!(kind("GET", &[("sec-fetch-mode", "cors"), ("sec-fetch-dest", "empty")]), Kind::Script);
         assert_eq!(kind("GET", &[("sec-fetch-mode", "no-cors"), ("sec-fetch-dest", "image")]), Kind::Subresource);

@@ -2,9 +2,10 @@
 
 use bytes::Bytes;
 use http::header::{
-    CACHE_CONTROL, CONTENT_LENGTH, LOCATION, REFERRER_POLICY, SET_COOKIE, STRICT_TRANSPORT_SECURITY, TRANSFER_ENCODING,
+    CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, LOCATION, REFERRER_POLICY, SET_COOKIE, STRICT_TRANSPORT_SECURITY,
+    TRANSFER_ENCODING, UPGRADE,
 };
-use http::{HeaderValue, Method, StatusCode};
+use http::{HeaderName, HeaderValue, Method, StatusCode};
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorSource, ErrorType, Result};
@@ -116,6 +117,7 @@ pub fn adapt(
     if head.status == StatusCode::SWITCHING_PROTOCOLS && !asked_for_upgrade {
         return Error::e_explain(ErrorType::InvalidHTTPHeader, "101 that nobody asked for").map_err(Error::into_up);
     }
+    drop_hop_by_hop(head);
     drop_own_cookies(head)?;
     relocate(head, forward)?;
     if forward.permit.session().is_some() && !head.headers.contains_key(CACHE_CONTROL) {
@@ -174,6 +176,35 @@ pub fn failure<'a>(error: &Error, application: &'a str) -> Option<Message<'a>> {
         ) => Some(Message::UpstreamTimeout { application }),
         (_, ErrorSource::Internal) => Some(Message::Internal),
         _ => Some(Message::UpstreamUnavailable { application }),
+    }
+}
+
+/// What concerns the connection to the upstream alone (RFC 9110 section 7.6.1); pingora writes its own `Connection` and
+/// framing, and needs `Upgrade` to switch protocols.
+fn drop_hop_by_hop(head: &mut ResponseHeader) {
+    const NAMES: [&str; 5] = ["keep-alive", "proxy-authenticate", "proxy-connection", "te", "trailer"];
+    let nominated: Vec<HeaderName> = head
+        .headers
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| HeaderName::from_bytes(name.trim().as_bytes()).ok())
+        .filter(|name| {
+            !matches!(
+                name.as_str(),
+                "close" | "keep-alive" | "upgrade" | "set-cookie" | "content-length" | "transfer-encoding"
+            )
+        })
+        .collect();
+    for name in nominated {
+        head.remove_header(&name);
+    }
+    for name in NAMES {
+        head.remove_header(name);
+    }
+    if head.status != StatusCode::SWITCHING_PROTOCOLS {
+        head.remove_header(&UPGRADE);
     }
 }
 

@@ -87,9 +87,10 @@ impl LoginFailure {
             | Self::Cancelled
             | Self::DomainRefused
             | Self::InvalidIdentity
-            | Self::LoginRequired => StatusCode::FORBIDDEN,
+            | Self::LoginRequired
+            | Self::Verification => StatusCode::FORBIDDEN,
             Self::ConfigurationRefused | Self::IdpHintNotFound => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::TechnicalError | Self::Verification => StatusCode::BAD_GATEWAY,
+            Self::TechnicalError => StatusCode::BAD_GATEWAY,
         }
     }
 

@@ -48,6 +48,18 @@ impl OwnCookies {
         values.next().filter(|_| values.next().is_none())
     }
 
+    /// Whether a cookie called `name` came.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(other, _)| other == name)
+    }
+
+    /// `Set-Cookie` values that remove what came of the value called `name`, chunks included.
+    pub fn removal(&self, name: &str) -> impl Iterator<Item = HeaderValue> {
+        let chunks = (1..MAX_CHUNKS).map(|index| chunk_name(name, index));
+        std::iter::once(name.to_owned()).chain(chunks).filter(|name| self.has(name)).map(|name| removed(&name))
+    }
+
     /// The name and value of each cookie whose name starts with `prefix`.
     pub fn starting_with<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
         self.0
@@ -90,23 +102,21 @@ pub fn is_own(pair: &[u8]) -> bool {
     pair.len() >= PREFIX.len() && pair[..PREFIX.len()].eq_ignore_ascii_case(PREFIX.as_bytes())
 }
 
-/// `Set-Cookie` values that keep `value` under `name` until the browser closes; none where it is too long.
+/// `Set-Cookie` values that keep `value` under `name` until the browser closes, and remove the chunks of a longer one
+/// that it has `present`; none where the value is too long.
 #[must_use]
-pub fn chunked(name: &str, value: &str) -> Option<Vec<HeaderValue>> {
+pub fn chunked(name: &str, value: &str, present: &OwnCookies) -> Option<Vec<HeaderValue>> {
     let count = value.len().div_ceil(MAX_CHUNK).max(1);
     if count > MAX_CHUNKS || !value.is_ascii() {
         return None;
     }
+    let left_over = (count..MAX_CHUNKS).map(|index| chunk_name(name, index)).filter(|name| present.has(name));
     let chunks = value.as_bytes().chunks(MAX_CHUNK).map(String::from_utf8_lossy);
-    Some(
-        chunks
-            .enumerate()
-            .map(|(index, chunk)| match index {
-                0 => set(name, &format!("{count}{chunk}"), None),
-                _ => set(&chunk_name(name, index), &chunk, None),
-            })
-            .collect(),
-    )
+    let kept = chunks.enumerate().map(|(index, chunk)| match index {
+        0 => set(name, &format!("{count}{chunk}"), None),
+        _ => set(&chunk_name(name, index), &chunk, None),
+    });
+    Some(kept.chain(left_over.map(|name| removed(&name))).collect())
 }
 
 /// A `Set-Cookie` value; without `max_age` (in seconds) the browser keeps it until it closes.
@@ -166,12 +176,22 @@ mod tests {
     fn a_value_survives_its_chunks() {
         for length in [0, 1, MAX_CHUNK - 1, MAX_CHUNK, MAX_CHUNK + 1, MAX_CHUNK * MAX_CHUNKS] {
             let value = "a".repeat(length);
-            let cookies = chunked(PREFIX, &value).unwrap();
+            let cookies = chunked(PREFIX, &value, &OwnCookies::default()).unwrap();
             assert!(cookies.iter().all(|cookie| cookie.len() <= 4096));
             let expected = if length == 0 { None } else { Some(value) };
             assert_eq!(sent_back(&cookies).joined(PREFIX), expected, "{length}");
         }
-        assert!(chunked(PREFIX, &"a".repeat(MAX_CHUNK * MAX_CHUNKS + 1)).is_none());
+        assert!(chunked(PREFIX, &"a".repeat(MAX_CHUNK * MAX_CHUNKS + 1), &OwnCookies::default()).is_none());
+    }
+
+    #[test]
+    fn a_shorter_value_takes_the_chunks_of_a_longer_one_away() {
+        let present =
+            read(&["__Host-portillon=3a; __Host-portillon-1=b; __Host-portillon-2=c; __Host-portillon-login-x=d"]);
+        let set = chunked(PREFIX, "short", &present).unwrap();
+        assert_eq!(set[1..], [removed("__Host-portillon-1"), removed("__Host-portillon-2")]);
+        let names = ["__Host-portillon", "__Host-portillon-1", "__Host-portillon-2"];
+        assert_eq!(present.removal(PREFIX).collect::<Vec<_>>(), names.map(removed));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use moka::sync::Cache;
 use super::codec::{Login, Record};
 use super::cookie::{self, OwnCookies};
 use super::{Lifetime, Session, SessionId, Standing};
-use crate::clock::{Clock, Timestamp};
+use crate::clock::Clock;
 use crate::crypto::aead::{OpenError, Purpose};
 use crate::crypto::key_ring::KeyRings;
 use crate::crypto::{base64url, from_base64url, random, sha256};
@@ -94,16 +94,16 @@ impl Sessions {
         }
     }
 
-    /// Starts a session at `host`: the session, and its `Set-Cookie` values. The ID token is left out where the cookies
-    /// would not hold it; none where they would not even hold the claims.
+    /// Starts a session at `host`: the session, and its `Set-Cookie` values, given the cookies that came. The ID token
+    /// is left out where the cookies would not hold it; none where they would not even hold the claims.
     #[must_use]
-    pub fn start(&self, login: Login, host: &str) -> Option<(Session, Vec<HeaderValue>)> {
+    pub fn start(&self, login: Login, cookies: &OwnCookies, host: &str) -> Option<(Session, Vec<HeaderValue>)> {
         let now = self.clock.now();
         let session = Session::new(random(), login.claims, now, now);
         let record = Record { session: session.clone(), id_token: Some(login.id_token) };
-        let cookies = self.sealed(&record, host, now).or_else(|| {
+        let cookies = self.sealed(&record, cookies, host).or_else(|| {
             tracing::info!(session = session.pseudonym(), "the ID token is too large to keep: logout will do without");
-            self.sealed(&Record { session: session.clone(), id_token: None }, host, now)
+            self.sealed(&Record { session: session.clone(), id_token: None }, cookies, host)
         })?;
         Some((session, cookies))
     }
@@ -112,12 +112,11 @@ impl Sessions {
     #[must_use]
     pub fn renew(&self, cookies: &OwnCookies, host: &str) -> Option<Vec<HeaderValue>> {
         let mut record = self.record(&cookies.joined(cookie::PREFIX)?, host).ok()?;
-        let now = self.clock.now();
-        record.session.active_at = now;
+        record.session.active_at = self.clock.now();
         if self.ended.contains_key(&record.session.id) {
             return None;
         }
-        self.sealed(&record, host, now)
+        self.sealed(&record, cookies, host)
     }
 
     /// Ends a session here and now, and gives back its ID token where the cookies kept it.
@@ -154,9 +153,9 @@ impl Sessions {
         }
     }
 
-    fn sealed(&self, record: &Record, host: &str, now: Timestamp) -> Option<Vec<HeaderValue>> {
-        let sealed = self.keys.load().seal(PURPOSE, host, &record.encode(), now);
-        cookie::chunked(cookie::PREFIX, &base64url(&sealed))
+    fn sealed(&self, record: &Record, present: &OwnCookies, host: &str) -> Option<Vec<HeaderValue>> {
+        let sealed = self.keys.load().seal(PURPOSE, host, &record.encode(), self.clock.now());
+        cookie::chunked(cookie::PREFIX, &base64url(&sealed), present)
     }
 }
 
@@ -165,6 +164,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::clock::Timestamp;
     use crate::crypto::key_ring::KeyRing;
     use crate::identity::{ClaimValue, Claims};
 
@@ -195,7 +195,7 @@ mod tests {
     fn a_session_opens_at_its_host_until_it_expires() {
         let clock = clock();
         let sessions = sessions(&clock);
-        let (session, set) = sessions.start(login("a.b.c"), HOST).unwrap();
+        let (session, set) = sessions.start(login("a.b.c"), &OwnCookies::default(), HOST).unwrap();
         let cookies = jar(&set);
         assert_eq!(sessions.open(&cookies, HOST).valid().unwrap().id(), session.id());
         assert!(matches!(sessions.open(&cookies, "other.example.fr"), Opened::Unreadable(OpenError::Tampered)));
@@ -210,7 +210,7 @@ mod tests {
     fn activity_is_recorded_by_a_new_seal() {
         let clock = clock();
         let sessions = sessions(&clock);
-        let (session, set) = sessions.start(login("a.b.c"), HOST).unwrap();
+        let (session, set) = sessions.start(login("a.b.c"), &OwnCookies::default(), HOST).unwrap();
         clock.advance(Duration::from_secs(3000));
         let renewed = jar(&sessions.renew(&jar(&set), HOST).unwrap());
         clock.advance(Duration::from_secs(3000));
@@ -221,7 +221,7 @@ mod tests {
     #[test]
     fn an_ended_session_is_over_for_every_copy_of_its_cookie() {
         let sessions = sessions(&clock());
-        let (session, set) = sessions.start(login("a.b.c"), HOST).unwrap();
+        let (session, set) = sessions.start(login("a.b.c"), &OwnCookies::default(), HOST).unwrap();
         let cookies = jar(&set);
         assert_eq!(sessions.end(&session, &cookies, HOST).unwrap().expose(), "a.b.c");
         assert!(matches!(sessions.open(&cookies, HOST), Opened::Expired));
@@ -231,18 +231,18 @@ mod tests {
     #[test]
     fn an_id_token_too_large_to_keep_is_left_out() {
         let sessions = sessions(&clock());
-        let (session, set) = sessions.start(login(&"t".repeat(20_000)), HOST).unwrap();
+        let (session, set) = sessions.start(login(&"t".repeat(20_000)), &OwnCookies::default(), HOST).unwrap();
         let cookies = jar(&set);
         assert!(sessions.open(&cookies, HOST).valid().is_some());
         assert!(sessions.end(&session, &cookies, HOST).is_none());
-        let (_, set) = sessions.start(login(&"t".repeat(5000)), HOST).unwrap();
+        let (_, set) = sessions.start(login(&"t".repeat(5000)), &OwnCookies::default(), HOST).unwrap();
         assert!(set.len() > 1, "kept in several cookies");
     }
 
     #[test]
     fn a_cookie_changed_anywhere_is_no_session() {
         let sessions = sessions(&clock());
-        let (_, set) = sessions.start(login("a.b.c"), HOST).unwrap();
+        let (_, set) = sessions.start(login("a.b.c"), &OwnCookies::default(), HOST).unwrap();
         let value = jar(&set).value(cookie::PREFIX).unwrap().to_owned();
         for at in 0..value.len() {
             let mut changed = value.clone().into_bytes();

@@ -65,7 +65,15 @@ pub enum InitError {
 ///
 /// [`InitError`] where the filter cannot be read, or logs are already set up; nothing changes then.
 pub fn init(format: LogFormat) -> Result<(), InitError> {
-    subscriber(format, filter()?, io::stderr).try_init().map_err(InitError::AlreadySet)
+    subscriber(format, filter()?, io::stderr).try_init().map_err(InitError::AlreadySet)?;
+    hush_libraries();
+    Ok(())
+}
+
+/// Keeps lines below `info` of libraries that speak through `log` out, whatever the filter says: pingora prints whole
+/// heads there, cookies and tokens included, and panics where one is no UTF-8.
+pub fn hush_libraries() {
+    log::set_max_level(log::LevelFilter::Info);
 }
 
 fn subscriber<W>(format: LogFormat, filter: EnvFilter, writer: W) -> Box<dyn Subscriber + Send + Sync>

@@ -20,6 +20,7 @@ impl Watch {
                 .with_ansi(false)
                 .with_writer(|| Sink)
                 .try_init();
+            portillon::telemetry::log::hush_libraries();
         });
         WATCHERS.fetch_add(1, Ordering::SeqCst);
         Self(LINES.lock().expect("no test panics while it writes a line").len())
