@@ -168,7 +168,7 @@ async fn oidcc_client_test_scope_userinfo_claims() {
         .with("phone_number", "+33 1 23 45 67 89")
         .with("organizational_unit", "Ministère / Direction, Bureau")
         .with("belonging_population", "prestataire")
-        .with("roles", json!(["agent_public", "a,b", ""]))
+        .with("roles", json!(["agent_public", "a,b"]))
         .with("custom", json!({ "email_verified": true, "é": [1] }))
         .with("chorusdt:matricule", "USI13");
     world.logged_in(&agent).await;

@@ -79,7 +79,7 @@ async fn a_get_does_not_log_out() {
     // The page it shows has the button.
     let page = browser.open(LOGOUT).await;
     assert_eq!(page.status(), 200);
-    assert!(page.text().contains("<form"), "{}", page.text());
+    assert!(page.said().contains("<form"), "{}", page.said());
     assert_eq!(world.provider.count(Endpoint::EndSession), 0);
     world.finish().await;
 }
@@ -99,7 +99,7 @@ async fn the_signed_out_page_says_that_other_sites_stay_open() {
     let world = World::start().await;
     let mut browser = world.logged_in(&Agent::angela()).await;
     let page = world.log_out(&mut browser).await;
-    assert!(page.text().to_lowercase().contains("autres"), "{}", page.text());
+    assert!(page.said().to_lowercase().contains("autres"), "{}", page.said());
     world.finish().await;
 }
 
@@ -255,15 +255,17 @@ async fn me_tells_agents_who_they_are_and_what_the_application_receives() {
     let mut plan = Plan::new().await;
     plan.site.ask_for("roles").route("paie").release(&["sub", "email", "roles"]);
     let world = plan.start().await;
-    let agent = Agent::eloise().with("roles", json!(["agent_public", "agent_public_etat"]));
+    let agent = Agent::eloise()
+        .with("uid", "not-for-this-application")
+        .with("roles", json!(["agent_public", "agent_public_etat"]));
     let mut browser = world.logged_in(&agent).await;
     let page = browser.open("https://paie.test/.portillon/me").await;
-    let text = page.text();
+    let text = page.said();
     assert_eq!(page.status(), 200);
     for shown in ["Éloïse", "Ñandú", "eloise@prefecture.test", "agent_public_etat", agent.sub()] {
         assert!(text.contains(shown), "{shown} in {text}");
     }
-    assert!(!text.contains(agent.text("siret")), "what the application does not receive is not listed");
+    assert!(!text.contains(agent.text("uid")), "what the application does not receive is not listed");
     assert!(world.provider.secrets().iter().all(|secret| secret.is_empty() || !text.contains(secret)));
     // Without a session it leads to a login.
     assert!(world.browser().step("https://paie.test/.portillon/me").await.is_redirect());

@@ -26,4 +26,6 @@ mod session;
 mod signed;
 mod smuggling;
 mod token;
+mod upstreams;
 mod userinfo;
+mod websocket;

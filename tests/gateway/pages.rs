@@ -63,7 +63,7 @@ async fn pages_are_french_unless_the_browser_asks_for_english() {
     ] {
         let request = Request::get("evil.test", "/").navigation().with("Accept-Language", language);
         let page = world.send(&request).await;
-        assert!(page.text().contains(&format!("lang=\"{expected}\"")), "{language}: {}", page.text());
+        assert!(page.text().contains(&format!("lang=\"{expected}\"")), "{language}: {}", page.said());
     }
     let none = world.send(&Request::get("evil.test", "/").navigation()).await;
     assert!(none.text().contains("lang=\"fr\""));
@@ -79,14 +79,14 @@ async fn an_error_page_says_how_to_be_found_again_and_nothing_of_the_inside() {
     let error = r#"{"error":"invalid_grant","error_description":"the-inner-reason"}"#;
     let page =
         world.refuses_login(|script| script.token = Reply::status("400 Bad Request", "application/json", error)).await;
-    let text = page.text();
+    let text = page.said();
     assert!(text.contains("support-paie@example.gouv.fr"), "whom to ask: {text}");
     for inside in ["invalid_grant", "the-inner-reason", "127.0.0.1", "token_endpoint", "panicked"] {
         assert!(!text.contains(inside), "{inside}: {text}");
     }
     let again =
         world.refuses_login(|script| script.token = Reply::status("400 Bad Request", "application/json", error)).await;
-    assert_ne!(again.text(), text, "each has a request id of its own");
+    assert_ne!(again.said(), text, "each has a request id of its own");
     world.finish().await;
 }
 

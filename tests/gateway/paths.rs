@@ -4,6 +4,7 @@ use proptest::prelude::Strategy as _;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
 
+use crate::harness::upstream::Received;
 use crate::harness::{Agent, Answer, DOCS, PAIE, Plan, Request, Route, Who, World};
 
 /// No request of these reaches the application; each gets 400 or a login.
@@ -127,16 +128,19 @@ async fn illegal_bytes_in_a_target_are_400_everywhere() {
     world.log_in(&mut browser, &Agent::angela(), "https://docs.test/").await;
     let cookies = browser.with_cookies(&crate::harness::browser::parse("https://docs.test/"), Request::get(DOCS, "/"));
     let cookie = cookies.fields.iter().find(|(name, _)| name == "Cookie").unwrap().1.clone();
-    for target in
-        [&b"/a b"[..], b"/a\tb", b"/a\x00b", b"/a\xe9", b"/a\x7f", b"/a#b", b"a", b"", b"*", b"/<x>", b"/\"x\""]
-    {
+    for target in [&b"/a b"[..], b"/a\tb", b"/a\x00b", b"/a\xe9", b"/a\x7f", b"/a#b", b"a", b"", b"*"] {
         let mut bytes = b"GET ".to_vec();
         bytes.extend_from_slice(target);
         bytes.extend_from_slice(format!(" HTTP/1.1\r\nHost: {DOCS}\r\nCookie: {cookie}\r\n\r\n").as_bytes());
         let mut connection = world.connect().await;
         connection.send(&bytes).await;
         let response = connection.try_response("GET").await;
-        assert!(response.as_ref().is_none_or(|response| response.status == 400), "{target:?}: {response:?}");
+        let arrived = world.upstream.log().received.last().map(Received::line);
+        assert!(
+            response.as_ref().is_none_or(|response| response.status == 400),
+            "{}: {arrived:?}",
+            target.escape_ascii()
+        );
     }
     world.finish().await;
 }
@@ -288,7 +292,7 @@ async fn the_reserved_prefix_is_never_the_applications() {
     let world = World::start().await;
     let mut browser = world.browser();
     world.log_in(&mut browser, &Agent::angela(), "https://docs.test/").await;
-    for target in ["/.portillon/", "/.portillon/unknown", "/.portillon/me/x", "/.portillon/../x", "/.portillon/%6de"] {
+    for target in ["/.portillon/", "/.portillon/unknown", "/.portillon/me/x", "/.portillon/%6de", "/%2eportillon/me"] {
         let response = world.send_as(&mut browser, Request::get(DOCS, target)).await;
         assert!(response.is_own() && response.status != 500, "{target}: {} {}", response.status, response.text());
     }
@@ -331,8 +335,10 @@ async fn whatever_the_path_the_decision_fits_what_arrives() {
             connection = world.connect().await;
         }
         let path = target.split('?').next().unwrap_or_default();
-        let confusing = ["..", "/.", "//", ";", "%2f", "%5c", "%2e", "%00", "%25"];
-        let plainly_public = path.starts_with("/public/") && !confusing.iter().any(|piece| path.contains(piece));
+        let confusing = ["//", ";", "%2f", "%5c", "%00", "%25"];
+        let plainly_public = path.starts_with("/public/")
+            && !confusing.iter().any(|piece| path.contains(piece))
+            && !path.replace("%2e", ".").split('/').any(|segment| matches!(segment, "." | ".."));
         assert!(world.upstream.count() == before || plainly_public, "{target} arrived");
         assert!(response.status == 200 || world.upstream.count() == before, "{target}: {}", response.status);
     }

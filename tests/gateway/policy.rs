@@ -23,10 +23,10 @@ async fn refused(world: &World, agent: &Agent) -> String {
     world.provider.log_in(agent);
     let mut browser = world.browser();
     let page = browser.open(HOME).await;
-    assert_eq!((page.status(), page.logins()), (403, 1), "{}", page.text());
+    assert_eq!((page.status(), page.logins()), (403, 1), "{}", page.said());
     let again = browser.open("https://paie.test/autre").await;
     assert_eq!((again.status(), again.logins()), (403, 0), "who is refused is not sent around again");
-    page.text()
+    page.said()
 }
 
 #[tokio::test(flavor = "multi_thread")]

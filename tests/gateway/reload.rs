@@ -79,7 +79,7 @@ async fn a_request_under_way_ends_under_the_configuration_it_began_with() {
     world.upstream.until(|log| log.received.iter().any(|request| request.line() == "GET /lent")).await;
     let mut site = world.site.clone();
     let other = Upstream::start().await;
-    site.route("paie").upstream = other.origin();
+    site.route("paie").upstreams = vec![other.origin()];
     world.reload(&site).await.unwrap();
     feeder.send(b"56789".to_vec()).unwrap();
     assert_eq!(connection.response("GET").await.body, b"0123456789");

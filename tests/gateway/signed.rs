@@ -225,6 +225,7 @@ async fn a_new_signing_key_is_published_before_it_signs() {
     let mut world = World::start().await;
     let mut browser = world.logged_in(&Agent::angela()).await;
     let old = world.learn_keys().await;
+    world.advance(2);
     crate::harness::gateway::rotate_keys(world.folder.path(), &world.clock);
     world.keys_published(old.jwks.len() + 1).await;
     ask(&world, &mut browser, &Agent::angela()).await;

@@ -140,7 +140,7 @@ async fn a_refusal_of_the_token_endpoint_is_a_page_and_the_code_is_not_tried_aga
         let before = world.provider.count(Endpoint::Token);
         let page = world.refuses_login(|script| script.token = Reply::status(status, "application/json", body)).await;
         assert_eq!(world.provider.count(Endpoint::Token), before + 1, "{status}");
-        assert!(!page.text().contains("invalid_") && !page.text().contains("oops"), "{}", page.text());
+        assert!(!page.said().contains("invalid_") && !page.said().contains("oops"), "{}", page.said());
     }
     world.accepts_login().await;
     world.finish().await;

@@ -145,7 +145,7 @@ async fn a_required_claim_that_is_missing_or_malformed_is_named_on_the_page() {
         for edit in [Edit::Remove(claim), Edit::set(claim, json!(["a"])), Edit::set(claim, 7), Edit::set(claim, "")] {
             let page = world.refuses_login(|script| script.user_info_claims.claims = vec![edit]).await;
             assert_eq!(page.status(), 403, "{claim}");
-            assert!(page.text().contains(claim), "{claim}: {}", page.text());
+            assert!(page.said().contains(claim), "{claim}: {}", page.said());
         }
     }
     for email in ["a@b@c", "nobody", "@", "a b@c.test"] {
@@ -177,7 +177,7 @@ async fn a_required_siret_is_checked_and_la_poste_is_excepted() {
     for edit in [Edit::Remove("siret"), Edit::set("siret", "13002526500014")] {
         let page = world.refuses_login(|script| script.user_info_claims.claims = vec![edit]).await;
         assert_eq!(page.status(), 403);
-        assert!(page.text().contains("siret") || page.text().contains("SIRET"), "{}", page.text());
+        assert!(page.said().contains("siret") || page.said().contains("SIRET"), "{}", page.said());
     }
     world.logged_in(&Agent::angela().with("siret", "35600000049837")).await;
     world.finish().await;

@@ -45,9 +45,9 @@ impl Page {
         self.response.status
     }
 
-    /// The body.
-    pub fn text(&self) -> String {
-        self.response.text()
+    /// What it says to who reads it.
+    pub fn said(&self) -> String {
+        self.response.said()
     }
 
     /// How often the navigation passed the provider's authorization endpoint.

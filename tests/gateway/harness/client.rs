@@ -126,12 +126,21 @@ impl Response {
     #[track_caller]
     pub fn location(&self) -> String {
         let found = self.header("location").map(str::to_owned);
-        found.unwrap_or_else(|| panic!("no Location in {}: {}", self.status, self.text()))
+        found.unwrap_or_else(|| panic!("no Location in {}: {}", self.status, self.said()))
     }
 
     /// The body as text.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// What a page says to who reads it: its body without style and with its characters unescaped.
+    pub fn said(&self) -> String {
+        let text = self.text();
+        let body = text.split_once("<body").map_or(text.as_str(), |(_, body)| body);
+        let entities =
+            [("&#x2f;", "/"), ("&#x27;", "'"), ("&quot;", "\""), ("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&")];
+        entities.iter().fold(body.to_owned(), |text, (entity, character)| text.replace(entity, character))
     }
 
     /// Whether it redirects.

@@ -101,9 +101,9 @@ impl Jar {
     /// Puts a value in place, as an attacker or a broken disk would.
     pub fn plant(&mut self, host: &str, name: &str, value: &str) {
         self.forget(host, name);
-        let url = Url::parse(&format!("https://{host}/")).expect("a host of a test");
-        let line = format!("{name}={value}; Path=/; Secure; HttpOnly; SameSite=Lax");
-        self.cookies.push(parse(&url, &line, self.clock.now()).expect("a cookie of a test"));
+        let (host, name, value) = (host.to_owned(), name.to_owned(), value.to_owned());
+        let (path, secure, expires, line) = ("/".to_owned(), true, None, String::new());
+        self.cookies.push(Cookie { host, name, value, path, secure, expires, line });
     }
 
     /// Drops one cookie.
@@ -150,7 +150,7 @@ fn is_trustworthy(url: &Url) -> bool {
 }
 
 fn parse(url: &Url, line: &str, now: Timestamp) -> Result<Cookie, &'static str> {
-    let mut parts = line.split(';').map(str::trim);
+    let mut parts = line.split(';').map(|part| part.trim_matches([' ', '\t']));
     let (name, value) = parts.next().and_then(|pair| pair.split_once('=')).ok_or("no name")?;
     let attributes: Vec<(String, &str)> = parts
         .map(|part| part.split_once('=').unwrap_or((part, "")))

@@ -11,10 +11,9 @@ pub type Fields = Vec<(String, Vec<u8>)>;
 /// The identity headers of a request by `agent` to `route`, `X-Agent-Session` and `X-Agent-Assertion` left out.
 pub fn expected(site: &Site, route: &Route, agent: &Agent) -> Fields {
     let claims = delivered(site, agent);
-    let released = |claim: &str| route.claims.as_ref().is_none_or(|released| released.iter().any(|name| name == claim));
     let mut fields: Fields = claims
         .iter()
-        .filter(|(claim, _)| released(claim))
+        .filter(|(claim, _)| route.releases(claim))
         .map(|(claim, value)| (header_name(&site.header_prefix, claim), encode(site.encoding, value)))
         .collect();
     for (name, claim) in &route.headers {

@@ -27,6 +27,7 @@ impl Invariant<'_> {
     pub fn check(&self, log: &Log) {
         assert!(log.stray.is_empty(), "bytes that are no request: {:?}", log.stray);
         let mut missing: Vec<&Expected> = log.expected.iter().collect();
+        missing.sort_by_key(|expected| !expected.required);
         for request in &log.received {
             let mut problems = Vec::new();
             let found = missing.iter().position(|expected| {

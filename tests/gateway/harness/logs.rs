@@ -4,6 +4,8 @@ use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, Once};
 
+use tracing::Level;
+
 static WATCHERS: AtomicUsize = AtomicUsize::new(0);
 static LINES: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 
@@ -15,12 +17,10 @@ impl Watch {
     pub fn start() -> Self {
         static INSTALLED: Once = Once::new();
         INSTALLED.call_once(|| {
-            let _ = tracing_subscriber::fmt()
-                .with_max_level(tracing::Level::TRACE)
-                .with_ansi(false)
-                .with_writer(|| Sink)
-                .try_init();
-            portillon::telemetry::log::hush_libraries();
+            // Without the bridge to `log`: pingora's own lines hold whole request heads below `warn`, and the product
+            // never lets them pass.
+            let subscriber = tracing_subscriber::fmt().with_max_level(Level::TRACE).with_ansi(false);
+            let _ = tracing::subscriber::set_global_default(subscriber.with_writer(|| Sink).finish());
         });
         WATCHERS.fetch_add(1, Ordering::SeqCst);
         Self(LINES.lock().expect("no test panics while it writes a line").len())

@@ -18,8 +18,8 @@ pub struct Route {
     pub host: String,
     /// The path prefix.
     pub path: String,
-    /// The upstream's origin.
-    pub upstream: String,
+    /// The upstreams' origins.
+    pub upstreams: Vec<String>,
     /// The claims released; all of them where none.
     pub claims: Option<Vec<String>>,
     /// More names for claims.
@@ -39,7 +39,7 @@ impl Route {
             name: name.to_owned(),
             host: host.to_owned(),
             path: "/".to_owned(),
-            upstream: upstream.to_owned(),
+            upstreams: vec![upstream.to_owned()],
             claims: None,
             headers: Vec::new(),
             sign: vec!["request", "assertion"],
@@ -62,6 +62,11 @@ impl Route {
         self
     }
 
+    /// Whether the application receives a claim.
+    pub fn releases(&self, claim: &str) -> bool {
+        self.claims.as_ref().is_none_or(|claims| claims.iter().any(|released| released == claim))
+    }
+
     /// Adds a key of the route as a line of TOML.
     pub fn line(&mut self, line: impl Into<String>) -> &mut Self {
         self.lines.push(line.into());
@@ -81,9 +86,9 @@ impl Route {
     }
 
     fn to_toml(&self) -> String {
-        let Self { name, host, path, upstream, sign, .. } = self;
+        let Self { name, host, path, upstreams, sign, .. } = self;
         let mut toml = format!("[[route]]\nname = {name:?}\nhost = {host:?}\npath = {path:?}\n");
-        let _ = writeln!(toml, "upstream = {upstream:?}\nsign = {sign:?}");
+        let _ = writeln!(toml, "upstream = {upstreams:?}\nsign = {sign:?}");
         if let Some(claims) = &self.claims {
             let _ = writeln!(toml, "claims = {claims:?}");
         }
@@ -148,6 +153,7 @@ impl Site {
 
     /// The route of a request that reached an upstream.
     pub fn route_of(&self, host: &str, path: &str) -> Option<&Route> {
+        let path = percent_encoding::percent_decode_str(path).decode_utf8_lossy();
         let under = |prefix: &str| {
             path.strip_prefix(prefix).is_some_and(|r| prefix.ends_with('/') || r.is_empty() || r.starts_with('/'))
         };

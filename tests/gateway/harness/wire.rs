@@ -2,6 +2,7 @@
 //!
 //! Nothing here is shared with the gateway, and nothing is repaired: what does not parse is reported as it came.
 
+use std::fmt;
 use std::io;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _};
@@ -13,7 +14,7 @@ const REMEMBERED: usize = 256 * 1024;
 pub type Field = (String, Vec<u8>);
 
 /// The head of a message.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Head {
     /// The request line or the status line.
     pub start_line: String,
@@ -50,6 +51,13 @@ impl Head {
     /// Whether a field is called `name`.
     pub fn has(&self, name: &str) -> bool {
         self.fields.iter().any(|(field, _)| field.eq_ignore_ascii_case(name))
+    }
+}
+
+impl fmt::Debug for Head {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let fields = self.fields.iter().map(|(name, value)| format!("{name}: {}", value.escape_ascii()));
+        f.debug_list().entry(&self.start_line).entries(fields).finish()
     }
 }
 

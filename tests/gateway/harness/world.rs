@@ -131,7 +131,7 @@ impl World {
         let line = format!("GET {}", super::browser::target(&super::browser::parse(url)));
         self.upstream.expects(agent, &line);
         let page = browser.open(url).await;
-        assert_eq!(page.status(), 200, "after the login: {}", page.text());
+        assert_eq!(page.status(), 200, "after the login: {}", page.said());
         assert_eq!(page.url.as_str(), url, "the page asked for");
     }
 
@@ -142,7 +142,7 @@ impl World {
         let mut browser = self.browser();
         let page = browser.open(HOME).await;
         self.provider.behave();
-        assert!(matches!(page.status(), 400..=403 | 500..=503), "{}: {}", page.status(), page.text());
+        assert!(matches!(page.status(), 400..=403 | 500..=503), "{}: {}", page.status(), page.said());
         assert!(page.response.is_own(), "a page of the gateway's own: {:?}", page.response.head);
         assert_eq!(page.logins(), 1, "nothing retries by itself: {:?}", page.hops);
         assert!(!browser.has_session(PAIE), "no session begins");
@@ -163,8 +163,8 @@ impl World {
     /// The logout button of `/.portillon/me`.
     pub async fn logout_form(&self, browser: &mut Browser) -> Form {
         let page = browser.open(&format!("https://{PAIE}/.portillon/me")).await;
-        assert_eq!(page.status(), 200, "{}", page.text());
-        Form::find(&page.text(), "/.portillon/logout").expect("a logout button")
+        assert_eq!(page.status(), 200, "{}", page.said());
+        Form::find(&page.response.text(), "/.portillon/logout").expect("a logout button")
     }
 
     /// A new connection to the gateway.

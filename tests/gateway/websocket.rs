@@ -1,0 +1,79 @@
+//! WebSockets and other changes of protocol (RFC 6455 section 4, RFC 9110 section 7.8; threats.md C-WS).
+
+use std::time::Duration;
+
+use crate::harness::browser::parse;
+use crate::harness::{Agent, Answer, HOME, PAIE, Request, World};
+use crate::login::websocket;
+use crate::proxying::asked;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_websocket_passes_bytes_both_ways() {
+    let world = World::start().await;
+    world.upstream.answer("/ws", Answer::websocket());
+    let mut browser = world.logged_in(&Agent::angela()).await;
+    let mut connection = asked(&world, &mut browser, websocket(PAIE, "/ws")).await;
+    let response = connection.response("GET").await;
+    assert_eq!(response.status, 101);
+    assert_eq!(response.header("sec-websocket-accept"), Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
+    for message in [&b"\x81\x85\x01\x02\x03\x04hello"[..], &[0; 4096], b"x"] {
+        connection.send(message).await;
+        assert_eq!(connection.exactly(message.len()).await, message);
+    }
+    let arrived = world.upstream.last();
+    assert_eq!(arrived.header("sec-websocket-key"), "dGhlIHNhbXBsZSBub25jZQ==");
+    assert_eq!(arrived.header("upgrade").to_ascii_lowercase(), "websocket");
+    drop(connection);
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes 65 seconds: run with --ignored"]
+async fn an_idle_websocket_outlives_a_minute() {
+    let world = World::start().await;
+    world.upstream.answer("/ws", Answer::websocket());
+    let mut browser = world.logged_in(&Agent::angela()).await;
+    let mut connection = asked(&world, &mut browser, websocket(PAIE, "/ws")).await;
+    assert_eq!(connection.response("GET").await.status, 101);
+    tokio::time::sleep(Duration::from_secs(65)).await;
+    connection.send("still here").await;
+    assert_eq!(connection.exactly(10).await, b"still here");
+    drop(connection);
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handshake_that_is_none_does_not_open_a_tunnel() {
+    // C-WS-1, C-WS-4
+    let world = World::start().await;
+    let mut browser = world.logged_in(&Agent::angela()).await;
+    let get = || Request::get(PAIE, "/ws").with("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==");
+    let cases = [
+        get().with("Upgrade", "websocket").with("Sec-WebSocket-Version", "13"),
+        get().with("Upgrade", "websocket").with("Connection", "keep-alive").with("Sec-WebSocket-Version", "13"),
+        get().with("Connection", "Upgrade"),
+    ];
+    for request in cases {
+        world.upstream.tolerates(&Agent::angela(), "GET /ws");
+        let request = browser.with_cookies(&parse(HOME), request);
+        let response = world.send(&request).await;
+        assert_ne!(response.status, 101, "{request:?}");
+        let arrived: Vec<_> = world.upstream.log().received.iter().filter(|r| r.head.has("upgrade")).cloned().collect();
+        assert!(arrived.is_empty(), "{arrived:#?} for {request:?}");
+    }
+    let response = world.send(&websocket(PAIE, "/ws")).await;
+    assert_eq!((response.status, response.is_own()), (401, true));
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_application_that_switches_protocols_unasked_is_an_error() {
+    // C-WS-5
+    let world = World::start().await;
+    world.upstream.answer("/x", Answer::websocket());
+    let mut browser = world.logged_in(&Agent::angela()).await;
+    let mut connection = asked(&world, &mut browser, Request::get(PAIE, "/x")).await;
+    let answer = connection.try_response("GET").await;
+    assert!(answer.as_ref().is_none_or(|answer| answer.status == 502), "{answer:?}");
+    world.finish().await;
+}
