@@ -11,8 +11,8 @@
 //! ```
 //!
 //! Imports go one way: `clock secret http_ext crypto` ← domain modules (`route session login logout oidc policy
-//! identity signature upstream page telemetry`) ← `gateway`, `config` ← `listener`, `admin` ← `server` ← `cli` ←
-//! `main`. `tests/layers.rs` keeps these rules.
+//! identity signature upstream page telemetry`) ← `gateway` ← `listener`, `admin` ← `config`, which names all of their
+//! types ← `server` ← `demo` ← `cli` ← `main`. `tests/layers.rs` keeps these rules.
 
 pub mod admin;
 pub mod cli;

@@ -128,7 +128,20 @@ async fn illegal_bytes_in_a_target_are_400_everywhere() {
     world.log_in(&mut browser, &Agent::angela(), "https://docs.test/").await;
     let cookies = browser.with_cookies(&crate::harness::browser::parse("https://docs.test/"), Request::get(DOCS, "/"));
     let cookie = cookies.fields.iter().find(|(name, _)| name == "Cookie").unwrap().1.clone();
-    for target in [&b"/a b"[..], b"/a\tb", b"/a\x00b", b"/a\xe9", b"/a\x7f", b"/a#b", b"a", b"", b"*"] {
+    for target in [
+        &b"/a b"[..],
+        b"/a\tb",
+        b"/a\x00b",
+        b"/a\xe9",
+        b"/a\x7f",
+        b"/a#b",
+        b"a",
+        b"",
+        b"*",
+        b"/<x>",
+        b"/\"x\"",
+        b"/a\\b",
+    ] {
         let mut bytes = b"GET ".to_vec();
         bytes.extend_from_slice(target);
         bytes.extend_from_slice(format!(" HTTP/1.1\r\nHost: {DOCS}\r\nCookie: {cookie}\r\n\r\n").as_bytes());
@@ -292,7 +305,14 @@ async fn the_reserved_prefix_is_never_the_applications() {
     let world = World::start().await;
     let mut browser = world.browser();
     world.log_in(&mut browser, &Agent::angela(), "https://docs.test/").await;
-    for target in ["/.portillon/", "/.portillon/unknown", "/.portillon/me/x", "/.portillon/%6de", "/%2eportillon/me"] {
+    for target in [
+        "/.portillon/",
+        "/.portillon/unknown",
+        "/.portillon/me/x",
+        "/.portillon/%6de",
+        "/%2eportillon/me",
+        "/.portillon/../x",
+    ] {
         let response = world.send_as(&mut browser, Request::get(DOCS, target)).await;
         assert!(response.is_own() && response.status != 500, "{target}: {} {}", response.status, response.text());
     }

@@ -28,7 +28,6 @@ async fn a_websocket_passes_bytes_both_ways() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "takes 65 seconds: run with --ignored"]
 async fn an_idle_websocket_outlives_a_minute() {
     let world = World::start().await;
     world.upstream.answer("/ws", Answer::websocket());

@@ -1,3 +1,5 @@
+//! The admin listener over real sockets.
+
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 

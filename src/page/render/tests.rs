@@ -1,3 +1,5 @@
+//! Every message in both languages, and the templates that operators replace.
+
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
 
