@@ -1,6 +1,7 @@
 //! Opening, issuing and ending sessions. A cookie that was opened before costs one hash and one look-up.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::HeaderValue;
 use moka::sync::Cache;
@@ -8,7 +9,7 @@ use moka::sync::Cache;
 use super::codec::{Login, Record};
 use super::cookie::{self, OwnCookies};
 use super::{Lifetime, Session, SessionId, Standing};
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::crypto::aead::{OpenError, Purpose};
 use crate::crypto::key_ring::KeyRings;
 use crate::crypto::{base64url, from_base64url, random, sha256};
@@ -22,6 +23,10 @@ const OPENED: u64 = 4096;
 /// Ended sessions remembered, so that an answer still on its way to the agent does not bring one back to life.
 const ENDED: u64 = 16_384;
 
+/// The requests of one page ask together: one of their answers brings the new cookie. Where that answer got lost, the
+/// next request after this time does.
+const RENEWED_ENOUGH: Duration = Duration::from_secs(5);
+
 /// The sessions of every host of this gateway.
 pub struct Sessions {
     keys: Arc<KeyRings>,
@@ -30,6 +35,8 @@ pub struct Sessions {
     /// By the SHA-256 of host and cookie value; filled only by what opened.
     opened: Cache<[u8; 32], Arc<Session>>,
     ended: Cache<SessionId, ()>,
+    /// When a session's cookie was last sealed again.
+    renewed: Cache<SessionId, Timestamp>,
 }
 
 /// What the session cookies of a request turned out to be.
@@ -65,7 +72,7 @@ impl Sessions {
     #[must_use]
     pub fn new(keys: Arc<KeyRings>, lifetime: Lifetime, clock: Clock) -> Self {
         let ended = Cache::builder().max_capacity(ENDED).time_to_live(lifetime.absolute).build();
-        Self { keys, lifetime, clock, opened: Cache::new(OPENED), ended }
+        Self { keys, lifetime, clock, opened: Cache::new(OPENED), ended, renewed: Cache::new(OPENED) }
     }
 
     /// The same sessions, with what `previous` ones remember of ended ones.
@@ -113,6 +120,7 @@ impl Sessions {
     pub fn renew(&self, cookies: &OwnCookies, host: &str) -> Option<Vec<HeaderValue>> {
         let mut record = self.record(&cookies.joined(cookie::PREFIX)?, host).ok()?;
         record.session.active_at = self.clock.now();
+        self.renewed.insert(record.session.id, record.session.active_at);
         if self.ended.contains_key(&record.session.id) {
             return None;
         }
@@ -147,10 +155,16 @@ impl Sessions {
         }
         match session.standing(self.lifetime, self.clock.now()) {
             Standing::Alive => Opened::Alive(session),
+            Standing::Due if self.was_just_renewed(&session) => Opened::Alive(session),
             Standing::Due => Opened::Due(session),
             Standing::Expired => Opened::Expired,
             Standing::NotYet => Opened::NotYet,
         }
+    }
+
+    fn was_just_renewed(&self, session: &Session) -> bool {
+        let renewed = self.renewed.get(&session.id);
+        renewed.is_some_and(|at| self.clock.now().since(at) < RENEWED_ENOUGH)
     }
 
     fn sealed(&self, record: &Record, present: &OwnCookies, host: &str) -> Option<Vec<HeaderValue>> {
@@ -161,10 +175,7 @@ impl Sessions {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
-    use crate::clock::Timestamp;
     use crate::crypto::key_ring::KeyRing;
     use crate::identity::{ClaimValue, Claims};
 
@@ -216,6 +227,19 @@ mod tests {
         clock.advance(Duration::from_secs(3000));
         assert_eq!(sessions.open(&renewed, HOST).valid().unwrap().id(), session.id());
         assert!(matches!(sessions.open(&jar(&set), HOST), Opened::Expired));
+    }
+
+    #[test]
+    fn the_requests_of_one_page_get_one_new_cookie() {
+        let clock = clock();
+        let sessions = sessions(&clock);
+        let (_, set) = sessions.start(login("a.b.c"), &OwnCookies::default(), HOST).unwrap();
+        clock.advance(Duration::from_secs(600));
+        assert!(matches!(sessions.open(&jar(&set), HOST), Opened::Due(_)));
+        sessions.renew(&jar(&set), HOST).unwrap();
+        assert!(matches!(sessions.open(&jar(&set), HOST), Opened::Alive(_)));
+        clock.advance(RENEWED_ENOUGH);
+        assert!(matches!(sessions.open(&jar(&set), HOST), Opened::Due(_)), "that answer was lost");
     }
 
     #[test]
