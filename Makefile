@@ -87,4 +87,6 @@ install: $(RELEASE) ## Install the binary, the unit and the example (PREFIX, DES
 	install -D -m 0644 systemd/portillon.socket $(DESTDIR)$(PREFIX)/share/doc/portillon/portillon.socket
 	install -D -m 0644 config.example.toml $(DESTDIR)$(PREFIX)/share/doc/portillon/config.example.toml
 	install -m 0644 docs/*.md LICENSE CHANGELOG.md $(DESTDIR)$(PREFIX)/share/doc/portillon/
+	install -d $(DESTDIR)$(PREFIX)/share/doc/portillon/verify
+	install -m 0644 docs/verify/* $(DESTDIR)$(PREFIX)/share/doc/portillon/verify/
 	@echo "Next: the account, the secret and the configuration: $(PREFIX)/share/doc/portillon/operations.md"

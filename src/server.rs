@@ -6,7 +6,7 @@
 use std::fs;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +31,7 @@ use crate::gateway::{Gateway, HeadRefusals, Services, Site};
 use crate::listener::tls::Certificates;
 use crate::listener::{self, BindError, Bound, Front};
 use crate::login::callback::Redeemed;
+use crate::telemetry::log::LogFormat;
 use crate::telemetry::metrics::Metrics;
 
 /// Requests still running this long after the drain began are cut.
@@ -97,6 +98,7 @@ struct Fixed {
     state_dir: PathBuf,
     keys_dir: PathBuf,
     limits: String,
+    log: LogFormat,
 }
 
 impl Fixed {
@@ -107,6 +109,7 @@ impl Fixed {
             state_dir: config.server.state_dir.clone(),
             keys_dir: config.server.keys_dir.clone(),
             limits: format!("{:?}", config.server.limits),
+            log: config.log,
         }
     }
 
@@ -118,6 +121,7 @@ impl Fixed {
             ("[server] state_dir", self.state_dir == other.state_dir),
             ("[server] keys_dir", self.keys_dir == other.keys_dir),
             ("[server.limits]", self.limits == other.limits),
+            ("[log] format", self.log == other.log),
         ]
         .into_iter()
         .filter_map(|(key, same)| (!same).then_some(key))
@@ -141,6 +145,7 @@ pub async fn start(config: Config, options: Options) -> Result<Running, StartErr
         redeemed: Arc::new(Redeemed::default()),
         metrics: Metrics::new(),
     };
+    services.metrics.reload(true, services.clock.now());
     let site = Arc::new(ArcSwap::from_pointee(compile::site(&config, services, None)?));
     let certificates = compile::certificates(&config)?;
     let bound = listener::bind(&compile::bindings(&config, certificates.as_ref())?)?;
@@ -200,7 +205,10 @@ impl Running {
 
     /// The new site; and, once nothing else can fail, the new certificates.
     fn compiled(&self, config: &Config, current: &Site) -> Result<Site, CompileError> {
-        let site = compile::site(config, current.services.clone(), Some(current))?;
+        // The folders in force stay in force until a restart.
+        let mut config = config.clone();
+        config.server.state_dir.clone_from(&self.fixed.state_dir);
+        let site = compile::site(&config, current.services.clone(), Some(current))?;
         if let Some(certificates) = self.certificates.as_ref().filter(|_| !config.server.certificates.is_empty()) {
             certificates.reload(&config.server.certificates)?;
         }
@@ -252,5 +260,6 @@ fn server_conf() -> Arc<ServerConf> {
 /// The state folder is this machine's and this user's alone.
 fn make_private(path: &Path) -> Result<(), StartError> {
     let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
-    made.map_err(|error| StartError::StateDir { path: path.to_owned(), error })
+    let private = made.and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(0o700)));
+    private.map_err(|error| StartError::StateDir { path: path.to_owned(), error })
 }

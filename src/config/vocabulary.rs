@@ -113,7 +113,10 @@ impl Vocabulary {
 
     /// The scope that would give `claim`, where it is not asked for.
     pub(super) fn missing_scope(&self, claim: &str) -> Option<&'static str> {
-        let scope = if ASKED_BY_NAME.contains(&claim) { None } else { self.preset.scope_of_claim(claim) };
+        // The gateway derives the SIREN from the SIRET at login.
+        let derived = claim == "siren" && self.asks("siret");
+        let comes_anyway = derived || ASKED_BY_NAME.contains(&claim);
+        let scope = if comes_anyway { None } else { self.preset.scope_of_claim(claim) };
         scope.filter(|scope| !self.asks(scope))
     }
 

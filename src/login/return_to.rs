@@ -4,8 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// The longest page address kept: what needs more is not lost to a login loop, but ends on `/`.
-const MAX: usize = 2048;
+/// The longest page address kept: sealed with the rest of an attempt, it fills the one cookie that browsers allow.
+const MAX: usize = 2700;
 
 /// A path and query on the host that the login is for.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]

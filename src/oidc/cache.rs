@@ -42,7 +42,7 @@ impl DiskCache {
             Ok(documents) => Some(documents),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => {
-                tracing::warn!(file = %self.file.display(), %error, "the cached provider metadata are unusable");
+                tracing::warn!(reason = "provider_cache_unusable", file = %self.file.display(), %error, "the cached provider metadata are unusable");
                 None
             }
         }

@@ -160,7 +160,9 @@ impl Discovery {
         let Some(documents) = self.cache.as_ref().and_then(DiskCache::load) else { return };
         match self.checked(documents) {
             Ok(snapshot) => self.snapshot.store(Some(Arc::new(snapshot))),
-            Err(error) => tracing::warn!(%error, "the cached provider metadata are refused"),
+            Err(error) => {
+                tracing::warn!(reason = "provider_cache_refused", %error, "the cached provider metadata are refused")
+            }
         }
     }
 
@@ -197,7 +199,7 @@ impl Discovery {
         match fetched.await {
             Ok(snapshot) => Some(Arc::clone(&self.adopt(snapshot).await.keys)),
             Err(error) => {
-                tracing::warn!(%error, "a token of an unknown key came, and the provider's keys cannot be fetched");
+                tracing::warn!(reason = "provider_keys_unavailable", %error, "a token of an unknown key came, and the provider's keys cannot be fetched");
                 None
             }
         }
@@ -217,7 +219,7 @@ impl Discovery {
                 let text = error.to_string();
                 // One line a trouble, not one an attempt.
                 if self.last_error.load().as_deref() != Some(&text) {
-                    tracing::warn!(issuer = self.issuer(), %error, "the provider's metadata and keys cannot be renewed");
+                    tracing::warn!(reason = "provider_unavailable", issuer = self.issuer(), %error, "the provider's metadata and keys cannot be renewed");
                 }
                 self.last_error.store(Some(Arc::new(text)));
                 Err(error)
@@ -276,7 +278,7 @@ impl Discovery {
             let stored = Arc::clone(&snapshot);
             let storing = tokio::task::spawn_blocking(move || cache.store(&stored.documents)).await;
             if let Ok(Err(error)) = storing {
-                tracing::warn!(%error, "the provider's metadata cannot be kept on disk");
+                tracing::warn!(reason = "provider_cache_unwritable", %error, "the provider's metadata cannot be kept on disk");
             }
         }
         snapshot

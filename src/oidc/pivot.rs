@@ -25,7 +25,9 @@ pub(super) fn claims(id_token: &IdToken, user_info: &Object, required: &[String]
         match read(name, value).filter(|value| !required || !is_empty_text(value)) {
             Some(value) => claims.insert(name, value),
             None if required => return Err(refused(name, ClaimProblem::Malformed)),
-            None => tracing::warn!(claim = name, "a claim is malformed, and therefore absent"),
+            None => {
+                tracing::warn!(reason = "claim_malformed", claim = name, "a claim is malformed, and therefore absent")
+            }
         }
     }
     derive_siren(&mut claims);

@@ -54,6 +54,9 @@ pub enum AuthorityError {
     /// The host is no name and no address.
     #[error("a host holds letters, digits, '-', '.' and '_' only, or is an IPv6 address in brackets")]
     Host,
+    /// A scheme, or a path, is written too.
+    #[error("an authority is a host and, where agents see one, a port: no scheme, no path")]
+    NotAlone,
     /// The port is no port.
     #[error("a port is a number from 1 to 65535")]
     Port,
@@ -111,6 +114,9 @@ impl FromStr for Authority {
     fn from_str(text: &str) -> Result<Self, AuthorityError> {
         if text.is_empty() {
             return Err(AuthorityError::Empty);
+        }
+        if text.contains('/') {
+            return Err(AuthorityError::NotAlone);
         }
         if text.len() > 255 {
             return Err(AuthorityError::TooLong);
@@ -174,7 +180,10 @@ mod tests {
     #[test]
     fn what_is_no_authority_is_refused() {
         assert_eq!(parsed(""), Err(AuthorityError::Empty));
-        for host in ["a b", "a@b", "a/b", "..", "a..b", "é.fr", "[::1", "[x]", ":80"] {
+        for text in ["https://a.fr", "a.fr/", "a/b"] {
+            assert_eq!(parsed(text), Err(AuthorityError::NotAlone), "{text}");
+        }
+        for host in ["a b", "a@b", "..", "a..b", "é.fr", "[::1", "[x]", ":80"] {
             assert_eq!(parsed(host), Err(AuthorityError::Host), "{host}");
         }
         for port in ["a:", "a:0", "a:+1", "a:65536", "a:http"] {

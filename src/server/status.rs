@@ -42,6 +42,8 @@ impl AdminState for Status {
         let provider = site.provider.status();
         let metrics = &site.services.metrics;
         metrics.provider_up(provider.available);
+        metrics.clock_offset(provider.clock_offset.unwrap_or(0));
+        metrics.connections_open(self.counters.connections());
         metrics.encode()
     }
 

@@ -136,10 +136,9 @@ impl Metrics {
         }
     }
 
-    /// Counts a client's connection as open until the value is dropped.
-    #[must_use = "the connection counts as open until this is dropped"]
-    pub fn connection_opened(&self) -> Open {
-        Open::new(&self.0.connections_open)
+    /// Says how many connections from clients are open.
+    pub fn connections_open(&self, number: u64) {
+        self.0.connections_open.set(i64::try_from(number).unwrap_or(i64::MAX));
     }
 
     /// Counts an upgraded connection as open until the value is dropped.
@@ -253,12 +252,12 @@ mod tests {
     #[test]
     fn what_is_open_counts_until_it_is_dropped() {
         let metrics = Metrics::new();
-        let first = metrics.connection_opened();
-        let second = metrics.connection_opened();
+        let first = metrics.websocket_opened();
+        let second = metrics.websocket_opened();
         drop(first);
-        assert!(has(&metrics, "portillon_connections_open 1"));
+        assert!(has(&metrics, "portillon_websockets_open 1"));
         drop(second);
-        assert!(has(&metrics, "portillon_connections_open 0"));
+        assert!(has(&metrics, "portillon_websockets_open 0"));
     }
 
     #[test]

@@ -231,7 +231,11 @@ fn own_paths(section: &Section<'_>, prefix: &str) -> (String, String) {
         }
         path
     };
-    (path("redirect_path", "callback"), path("post_logout_redirect_path", "signed-out"))
+    let (redirect, post_logout) = (path("redirect_path", "callback"), path("post_logout_redirect_path", "signed-out"));
+    if let Some(item) = section.item("post_logout_redirect_path").filter(|_| redirect == post_logout) {
+        item.report(item.error(format!("`{post_logout}` is redirect_path too: a logout would end as a failed login")));
+    }
+    (redirect, post_logout)
 }
 
 fn is_another_endpoint(path: &str, prefix: &str, own: &str) -> bool {
