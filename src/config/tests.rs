@@ -232,7 +232,8 @@ fn a_claim_that_never_comes_is_warned_of() {
     assert!(!never("", "claims = [\"siren\"]"), "an application receives it by way of the SIRET");
     assert!(never("scope = [\"openid\"]", "claims = [\"siren\"]"));
     let deny = "[[route.deny]]\nsiren = \"110046018\"\n";
-    assert!(never("", deny) && !never("scope = [\"openid\", \"siren\"]", deny));
+    assert!(!never("", deny), "it is derived from the SIRET at login");
+    assert!(never("scope = [\"openid\"]", deny) && !never("scope = [\"openid\", \"siren\"]", deny));
     let required = format!("[identity]\nrequired = [\"sub\", \"roles\"]\n{MINIMAL}");
     assert!(told(&required).contains("the claim `roles` will never be there"));
 }

@@ -73,13 +73,6 @@ impl Vocabulary {
         Some(name.to_owned())
     }
 
-    /// The name of a claim that an application receives: as [`Vocabulary::claim`], but the SIREN can be taken from the
-    /// SIRET. Rules and `required` look at what the provider sent.
-    pub(super) fn released(&self, name: &str, place: &Place, report: &Report) -> Option<String> {
-        let derived = name == "siren" && self.asks("siret");
-        if derived { Some(name.to_owned()) } else { self.claim(name, place, report) }
-    }
-
     /// Warns where no scope that is asked for gives the claim called `name`.
     pub(super) fn warn_if_not_asked(&self, name: &str, place: &Place, report: &Report) {
         if let Some(scope) = self.missing_scope(name) {

@@ -94,7 +94,7 @@ fn claims(section: &Section<'_>, site: &Site<'_>) -> Option<BTreeSet<String>> {
     let elements = section.item("claims")?.elements();
     let claims = elements
         .iter()
-        .filter_map(|element| site.vocabulary.released(element.filled()?, &element.place(), section.report()));
+        .filter_map(|element| site.vocabulary.claim(element.filled()?, &element.place(), section.report()));
     Some(claims.collect())
 }
 
@@ -106,7 +106,7 @@ fn headers(section: &Section<'_>, site: &Site<'_>, released: Option<&BTreeSet<St
         if !folded.insert(folded_name(item.key())) {
             item.report(item.error(format!("two headers that upstreams may read as one: `{}`", item.key())));
         }
-        let claim = site.vocabulary.released(item.filled()?, &item.place(), section.report())?;
+        let claim = site.vocabulary.claim(item.filled()?, &item.place(), section.report())?;
         if released.is_some_and(|released| !released.contains(&claim)) {
             let beside = item.warning(format!("`claims` leaves `{claim}` out, and this header gives it all the same"));
             item.report(beside.help("add it to `claims`, or leave this header out"));
