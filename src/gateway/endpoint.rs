@@ -6,6 +6,7 @@ use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Method, StatusCode};
 
 use super::decide::{Endpoint, Visit, agent_view, format, full_name, loop_cause};
+use super::request::Kind;
 use super::respond::Reply;
 use super::site::{Route, Site};
 use crate::login::callback::LoggedIn;
@@ -28,7 +29,7 @@ pub async fn answer(site: &Site, endpoint: Endpoint, visit: &Visit, form: &[u8],
         Endpoint::Login => desk.login().await,
         Endpoint::Logout => desk.logout(form),
         Endpoint::Me => desk.me().await,
-        Endpoint::SignedOut => desk.page(&Message::SignedOut { application_url: "/" }),
+        Endpoint::SignedOut => desk.signed_out(),
     }
 }
 
@@ -51,7 +52,16 @@ impl Desk<'_> {
         if self.visit.opened.valid().is_some() {
             return Reply::see_other(return_to.as_str(), "already_logged_in");
         }
-        self.begin(return_to, 0).await
+        self.begin_for_navigation(return_to).await
+    }
+
+    /// Only what an agent opens themselves begins a login: anything else would fill their browser with attempts.
+    async fn begin_for_navigation(&self, return_to: ReturnTo) -> Reply {
+        if self.visit.kind == Kind::Navigation {
+            self.begin(return_to, 0).await
+        } else {
+            self.page(&Message::Unauthenticated { login_url: &self.site.endpoint("login") })
+        }
     }
 
     async fn begin(&self, return_to: ReturnTo, round: u8) -> Reply {
@@ -190,10 +200,18 @@ impl Desk<'_> {
         Reply::see_other(&ended.location, "logged_out").with_cookies(ended.cookies)
     }
 
+    /// The return from the provider. It changes nothing by itself, and must not comfort an agent whose session lives.
+    fn signed_out(&self) -> Reply {
+        match self.visit.opened.valid() {
+            Some(_) => Reply::see_other(&self.site.endpoint("me"), "still_logged_in"),
+            None => self.page(&Message::SignedOut { application_url: "/" }),
+        }
+    }
+
     async fn me(&self) -> Reply {
         match self.visit.opened.valid() {
             Some(session) => self.about(session),
-            None => self.begin(ReturnTo::or_root(&self.site.endpoint("me")), 0).await,
+            None => self.begin_for_navigation(ReturnTo::or_root(&self.site.endpoint("me"))).await,
         }
     }
 

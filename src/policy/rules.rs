@@ -90,31 +90,42 @@ pub struct Refusal {
     pub reasons: Vec<String>,
     /// The blocks that decided: the deny block that held, or every allow block.
     pub blocks: Vec<BlockOrigin>,
+    /// The claims that decided, each once: those that the deny block is about, or those that no allow block accepted.
+    pub claims: Vec<String>,
 }
 
 impl Rules {
     /// Whether an agent with these claims may enter.
     pub(super) fn verdict(&self, claims: &Claims) -> Result<(), Refusal> {
         if let Some(block) = self.deny.iter().find(|block| block.holds(claims)) {
-            return Err(Refusal::from_blocks(std::slice::from_ref(block)));
+            return Err(Refusal::new(std::slice::from_ref(block), |_| true));
         }
         if self.allow.is_empty() || self.allow.iter().any(|block| block.holds(claims)) {
             return Ok(());
         }
-        Err(Refusal::from_blocks(&self.allow))
+        Err(Refusal::new(&self.allow, |condition| !condition.holds(claims)))
     }
 }
 
 impl Refusal {
-    fn from_blocks(blocks: &[Block]) -> Self {
-        let mut reasons: Vec<String> = Vec::new();
-        for reason in blocks.iter().filter_map(|block| block.reason.as_ref()) {
-            if !reasons.contains(reason) {
-                reasons.push(reason.clone());
-            }
+    /// The refusal by `blocks`, because of those of their conditions that are `decisive`.
+    fn new(blocks: &[Block], decisive: impl Fn(&Condition) -> bool) -> Self {
+        let conditions = blocks.iter().flat_map(|block| &block.conditions).filter(|condition| decisive(condition));
+        Self {
+            reasons: each_once(blocks.iter().filter_map(|block| block.reason.as_ref())),
+            blocks: blocks.iter().map(|block| block.origin.clone()).collect(),
+            claims: each_once(conditions.map(|condition| &condition.claim)),
         }
-        Self { reasons, blocks: blocks.iter().map(|block| block.origin.clone()).collect() }
     }
+}
+
+fn each_once<'a>(texts: impl Iterator<Item = &'a String>) -> Vec<String> {
+    texts.fold(Vec::new(), |mut once, text| {
+        if !once.contains(text) {
+            once.push(text.clone());
+        }
+        once
+    })
 }
 
 #[cfg(test)]
@@ -177,7 +188,11 @@ mod tests {
                 block(5, &[("siret", &["2"])], Some("niveau")),
             ],
         };
-        assert_eq!(rules.verdict(&agent(Some("1"))).unwrap_err().reasons, ["niveau"]);
+        let refusal = rules.verdict(&agent(Some("1"))).unwrap_err();
+        assert_eq!(
+            (refusal.reasons, refusal.claims),
+            (vec!["niveau".to_owned()], vec!["acr".to_owned(), "siret".to_owned()])
+        );
         assert_eq!(rules.verdict(&agent(Some("2"))), Ok(()));
     }
 }
