@@ -129,7 +129,7 @@ const AGENTS: &[Agent] = &[
         chorusdt: None,
         acr: "eidas1",
         amr: Some(&["pwd"]),
-        remark: "Prestataire, sans rôle d'agent public",
+        remark: "Prestataire, sans rôle d’agent public",
     },
     Agent {
         id: "moussa",

@@ -114,7 +114,7 @@ impl Legacy {
 }
 
 fn download() -> Response<Body> {
-    let lines = (1..=1_000).map(|line| format!("{line};Congé n° {line};accordé\r\n"));
+    let lines = (1..=1_000).map(|line| format!("{line};Congé n°\u{a0}{line};accordé\r\n"));
     let content: String = std::iter::once("\u{feff}numéro;libellé;état\r\n".to_owned()).chain(lines).collect();
     let mut response = reply(StatusCode::OK, "text/csv; charset=utf-8", content);
     let disposition = "attachment; filename=\"conges-ete.csv\"; filename*=UTF-8''cong%C3%A9s-%C3%A9t%C3%A9.csv";

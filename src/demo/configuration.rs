@@ -80,7 +80,7 @@ contact = "support-conges@example.gouv.fr"
 
   [[route.deny]]
   belonging_population = ["stagiaire"]
-  reason = "Non ouvert aux stagiaires."
+  reason = "Cette application n’est pas ouverte aux stagiaires."
 "#
         )
     }

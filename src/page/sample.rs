@@ -33,9 +33,12 @@ const fn claim<'a>(claim: &'a str, header: &'a str, value: &'a str) -> ReceivedC
 
 /// Two reasons, as rules give them.
 pub(super) fn reasons() -> Vec<String> {
-    ["Réservé aux agents du ministère avec double authentification.", "Non ouvert aux stagiaires."]
-        .map(str::to_owned)
-        .to_vec()
+    [
+        "Réservé aux agents du ministère avec double authentification.",
+        "Cette application n’est pas ouverte aux stagiaires.",
+    ]
+    .map(str::to_owned)
+    .to_vec()
 }
 
 /// A message of every kind, with every cause. `reasons` go into a refusal.

@@ -21,7 +21,7 @@ pub(super) fn stream(pause: Duration) -> Response<Body> {
         if number > 1 {
             tokio::time::sleep(pause).await;
         }
-        let event = format!("id: {number}\ndata: Événement n° {number}\n\n");
+        let event = format!("id: {number}\ndata: Événement n°\u{a0}{number}\n\n");
         Some((Ok::<_, Infallible>(Frame::data(Bytes::from(event))), number + 1))
     });
     let mut response = Response::new(StreamBody::new(events).boxed_unsync());

@@ -66,5 +66,5 @@ async fn events_end_after_the_last() {
     let body = events::stream(Duration::ZERO).into_body().collect().await.unwrap().to_bytes();
     let text = String::from_utf8(body.to_vec()).unwrap();
     assert_eq!(text.matches("\n\n").count(), 60);
-    assert!(text.starts_with("id: 1\ndata: Événement n° 1\n\n"));
+    assert!(text.starts_with("id: 1\ndata: Événement n°\u{a0}1\n\n"));
 }

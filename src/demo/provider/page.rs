@@ -47,7 +47,7 @@ impl Pages {
 
     /// An error that only the agent is told.
     pub(super) fn error(&self, error: OAuthError) -> Response<Body> {
-        let text = "La demande de connexion ne peut pas aboutir. Revenez à l'application et recommencez.";
+        let text = "La demande de connexion ne peut pas aboutir. Revenez à l’application et recommencez.";
         self.message(StatusCode::BAD_REQUEST, "Une erreur est survenue", text, Some(error))
     }
 

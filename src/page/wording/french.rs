@@ -67,7 +67,7 @@ fn me(application: &str) -> Wording<'static> {
 }
 
 fn method_not_allowed() -> Wording<'static> {
-    Wording::say("Opération non permise", "Cette adresse n’accepte pas ce type de demande.")
+    Wording::say("Opération non autorisée", "Cette adresse n’accepte pas ce type de demande.")
         .advise("Revenez à la page précédente et suivez les liens ou les boutons qu’elle propose.")
 }
 
@@ -132,7 +132,7 @@ fn upstream_timeout(application: &str) -> Wording<'static> {
         format!("L’application «\u{a0}{application}\u{a0}» n’a pas répondu à temps."),
     )
     .advise(
-        "Si vous veniez d’envoyer un formulaire, il a peut-être été pris en compte\u{a0}: vérifiez-le avant de le \
+        "Si vous veniez d’envoyer un formulaire, il a peut-être été pris en compte\u{a0}: vérifiez avant de le \
          renvoyer.",
     )
     .advise("Sinon, rechargez la page dans quelques minutes.")

@@ -8,10 +8,10 @@ const RETRY_IS_NO_USE: &str =
     "Transmettez la référence ci\u{2011}dessous au support. Réessayer ne suffira sans doute pas.";
 
 pub(super) fn claim_problem(claim: &str, malformed: bool, provider: &str) -> Wording<'static> {
-    let (title, problem) = if malformed {
-        ("Information incorrecte dans votre compte", "a transmis, sous une forme incorrecte,")
+    let (title, problem, remedy) = if malformed {
+        ("Information incorrecte dans votre compte", "a transmis, sous une forme incorrecte,", "la corriger")
     } else {
-        ("Information manquante dans votre compte", "n’a pas transmis")
+        ("Information manquante dans votre compte", "n’a pas transmis", "la renseigner")
     };
     let label = claim_label(claim, Language::French);
     let named = label.map_or_else(|| claim.to_owned(), |label| format!("{label} ({claim})"));
@@ -20,10 +20,10 @@ pub(super) fn claim_problem(claim: &str, malformed: bool, provider: &str) -> Wor
         format!("{provider} {problem} une information nécessaire à la connexion. Aucune session n’a été ouverte."),
     )
     .name("Information concernée", &named)
-    .advise(
-        "Demandez au support informatique de votre administration de la corriger dans votre compte, puis \
-         reconnectez-vous.",
-    )
+    .advise(format!(
+        "Demandez au support informatique de votre administration de {remedy} dans votre compte, puis \
+         reconnectez-vous."
+    ))
 }
 
 pub(super) fn expired() -> Wording<'static> {
@@ -103,8 +103,8 @@ fn domain_refused(provider: &str) -> Wording<'static> {
     Wording::say(
         "Compte non admis",
         format!(
-            "{provider} n’admet pas ce compte pour cette application. Le plus souvent, c’est que le domaine de son \
-             adresse électronique n’est pas dans la liste autorisée."
+            "{provider} n’admet pas ce compte pour cette application. Le plus souvent, le domaine de son adresse \
+             électronique ne figure pas dans la liste autorisée."
         ),
     )
     .advise("Réessayez avec votre adresse professionnelle habituelle.")
