@@ -45,7 +45,7 @@ pub(super) fn reasons() -> Vec<String> {
 pub(super) fn messages(reasons: &[String]) -> Vec<Message<'_>> {
     let mut messages = vec![
         Message::AmbiguousPath,
-        Message::BadRequest { code: "bad_framing", status: StatusCode::BAD_REQUEST },
+        Message::BadRequest { code: "bare_line_feed", status: StatusCode::BAD_REQUEST },
         Message::ClaimProblem { claim: "uid", malformed: false },
         Message::ClaimProblem { claim: "siret", malformed: true },
         Message::Internal,
