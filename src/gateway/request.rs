@@ -15,6 +15,8 @@ use crate::page::Language;
 use crate::route::{Authority, RequestPath, Scheme};
 use crate::session::cookie::OwnCookies;
 
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
 /// Who asks, as far as a browser tells (Fetch metadata; `Accept` where a browser does not send that).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Kind {
@@ -179,7 +181,8 @@ pub fn known_authority<'t>(
 }
 
 /// Read from the right: each trusted proxy vouches for the address that it added, and the first that is none of them is
-/// the client. What stands to the left of that is hearsay.
+/// the client. What stands to the left of that is hearsay; and where `Forwarded` and `X-Forwarded-For` disagree, one of
+/// them is the client's own invention, which the proxy let pass: then neither is believed.
 fn client(headers: &HeaderMap, peer: &Peer, trusted: &[TrustedProxy]) -> Option<IpAddr> {
     let own = match peer {
         Peer::Tcp(address) => Some(address.ip().to_canonical()),
@@ -188,10 +191,23 @@ fn client(headers: &HeaderMap, peer: &Peer, trusted: &[TrustedProxy]) -> Option<
     if !trusted.iter().any(|proxy| proxy.holds(own)) {
         return own;
     }
+    let told = [forwarded(headers), x_forwarded_for(headers)];
+    let mut clients = told.iter().filter(|chain| !chain.is_empty()).map(|chain| behind(chain, own, trusted));
+    match (clients.next(), clients.next()) {
+        (Some(one), Some(other)) if one != other => own,
+        (Some(client), _) => client,
+        (None, _) => own,
+    }
+}
+
+/// The first address from the right of `chain` that is no trusted proxy, or the last one known before what is none.
+fn behind(chain: &[Option<IpAddr>], own: Option<IpAddr>, trusted: &[TrustedProxy]) -> Option<IpAddr> {
     let mut client = own;
-    for address in forwarded_for(headers).into_iter().rev() {
-        let Some(address) = address else { return client };
-        client = Some(address);
+    for address in chain.iter().rev() {
+        if address.is_none() {
+            return client;
+        }
+        client = *address;
         if !trusted.iter().any(|proxy| proxy.holds(client)) {
             return client;
         }
@@ -199,17 +215,19 @@ fn client(headers: &HeaderMap, peer: &Peer, trusted: &[TrustedProxy]) -> Option<
     client
 }
 
-/// The addresses of `Forwarded` (RFC 7239), else of `X-Forwarded-For`, in order; none for what is no address.
-fn forwarded_for(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
-    let elements = |name: &HeaderName| -> Vec<String> {
-        let fields = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
-        fields.flat_map(|field| field.split(',')).map(|element| element.trim().to_owned()).collect()
-    };
-    let forwarded = elements(&FORWARDED);
-    if forwarded.is_empty() {
-        return elements(&HeaderName::from_static("x-forwarded-for")).iter().map(|text| address(text)).collect();
-    }
-    forwarded.iter().map(|element| element.split(';').find_map(for_parameter).and_then(address)).collect()
+/// The addresses of `Forwarded` (RFC 7239 section 5.2), in order; none for what is no address.
+fn forwarded(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
+    elements(headers, &FORWARDED).map(|element| element.split(';').find_map(for_parameter).and_then(address)).collect()
+}
+
+/// The addresses of `X-Forwarded-For`, in order; none for what is no address.
+fn x_forwarded_for(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
+    elements(headers, &X_FORWARDED_FOR).map(address).collect()
+}
+
+fn elements<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'h str> {
+    let fields = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
+    fields.flat_map(|field| field.split(',')).map(str::trim)
 }
 
 fn for_parameter(pair: &str) -> Option<&str> {
@@ -298,5 +316,14 @@ mod tests {
         );
         assert_eq!(client_of("10.0.0.1", &[("forwarded", "for=unknown, for=10.0.0.2")], &trusted), "10.0.0.2");
         assert_eq!(client_of("10.0.0.1", &[], &trusted), "10.0.0.1");
+    }
+
+    #[test]
+    fn a_header_that_the_proxy_let_pass_is_not_believed() {
+        let both = |forwarded| {
+            client_of("10.0.0.1", &[("x-forwarded-for", "1.2.3.4"), ("forwarded", forwarded)], &["10.0.0.0/8"])
+        };
+        assert_eq!(both("for=1.2.3.4"), "1.2.3.4");
+        assert_eq!(both("for=6.6.6.6"), "10.0.0.1");
     }
 }
