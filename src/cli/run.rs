@@ -42,6 +42,14 @@ pub fn execute(args: &Args) -> ExitCode {
 }
 
 async fn serve(file: &Path, config: Config) -> ExitCode {
+    // First of all: a SIGHUP that nobody waits for would end the process.
+    let mut signals = match Signals::new() {
+        Ok(signals) => signals,
+        Err(error) => {
+            tracing::error!(%error, "signals cannot be received");
+            return ExitCode::FAILURE;
+        }
+    };
     let mut running = match server::start(config, Options::default()).await {
         Ok(running) => running,
         Err(error) => {
@@ -49,7 +57,6 @@ async fn serve(file: &Path, config: Config) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let Ok(mut signals) = Signals::new() else { return ExitCode::FAILURE };
     tracing::info!(addresses = ?running.addresses, admin = ?running.admin_addresses, "ready");
     notify(&[NotifyState::Ready]);
     while signals.next().await == Told::Reload {
