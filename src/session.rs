@@ -30,7 +30,7 @@ pub struct Lifetime {
 }
 
 impl Lifetime {
-    /// How much activity goes unrecorded: a cookie is sealed again at most this often.
+    /// How much activity goes unrecorded: a cookie younger than this is not sealed again.
     fn renewal_interval(self) -> Duration {
         (self.idle / 60).min(Duration::from_secs(60))
     }
