@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use http::HeaderValue;
+use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
 use super::return_to::ReturnTo;
@@ -134,7 +135,9 @@ pub struct Redeemed(Cache<[u8; 32], ()>);
 impl Default for Redeemed {
     fn default() -> Self {
         let hour = std::time::Duration::from_secs(3600);
-        Self(Cache::builder().max_capacity(65_536).time_to_live(hour).build())
+        // Where there is no room, the oldest goes: moka's own policy would turn the newest away.
+        let policy = EvictionPolicy::lru();
+        Self(Cache::builder().max_capacity(65_536).eviction_policy(policy).time_to_live(hour).build())
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
+use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
 use super::codec::{Login, Record};
@@ -11,7 +12,7 @@ use super::cookie::{self, OwnCookies};
 use super::{Lifetime, Session, SessionId, Standing};
 use crate::clock::{Clock, Timestamp};
 use crate::crypto::aead::{OpenError, Purpose};
-use crate::crypto::key_ring::KeyRings;
+use crate::crypto::key_ring::{KeyRing, KeyRings};
 use crate::crypto::{base64url, from_base64url, random, sha256};
 use crate::secret::Secret;
 
@@ -32,7 +33,8 @@ pub struct Sessions {
     keys: Arc<KeyRings>,
     lifetime: Lifetime,
     clock: Clock,
-    /// By the SHA-256 of host and cookie value; filled only by what opened.
+    /// By the SHA-256 of key ring, host and cookie value; filled only by what opened. A key that is taken away takes
+    /// what it opened along.
     opened: Cache<[u8; 32], Arc<Session>>,
     ended: Cache<SessionId, ()>,
     /// When a session's cookie was last sealed again.
@@ -71,7 +73,12 @@ impl Sessions {
     /// Sessions of the given lifetime, sealed with the newest of `keys`.
     #[must_use]
     pub fn new(keys: Arc<KeyRings>, lifetime: Lifetime, clock: Clock) -> Self {
-        let ended = Cache::builder().max_capacity(ENDED).time_to_live(lifetime.absolute).build();
+        // Where there is no room, the oldest goes: moka's own policy would turn the newest away.
+        let ended = Cache::builder()
+            .max_capacity(ENDED)
+            .eviction_policy(EvictionPolicy::lru())
+            .time_to_live(lifetime.absolute)
+            .build();
         Self { keys, lifetime, clock, opened: Cache::new(OPENED), ended, renewed: Cache::new(OPENED) }
     }
 
@@ -92,8 +99,8 @@ impl Sessions {
     #[must_use]
     pub fn open(&self, cookies: &OwnCookies, host: &str) -> Opened {
         let Some(value) = cookies.joined(cookie::PREFIX) else {
-            let absent = cookies.starting_with(cookie::PREFIX).all(|(name, _)| name != cookie::PREFIX);
-            return if absent { Opened::None } else { Opened::Unreadable(OpenError::Malformed) };
+            let present = cookies.has(cookie::PREFIX);
+            return if present { Opened::Unreadable(OpenError::Malformed) } else { Opened::None };
         };
         match self.opened(&value, host) {
             Ok(session) => self.judged(session),
@@ -118,7 +125,7 @@ impl Sessions {
     /// The `Set-Cookie` values that record the agent's activity; none where the cookies no longer open.
     #[must_use]
     pub fn renew(&self, cookies: &OwnCookies, host: &str) -> Option<Vec<HeaderValue>> {
-        let mut record = self.record(&cookies.joined(cookie::PREFIX)?, host).ok()?;
+        let mut record = record(&self.keys.load(), &cookies.joined(cookie::PREFIX)?, host).ok()?;
         record.session.active_at = self.clock.now();
         self.renewed.insert(record.session.id, record.session.active_at);
         if self.ended.contains_key(&record.session.id) {
@@ -130,23 +137,19 @@ impl Sessions {
     /// Ends a session here and now, and gives back its ID token where the cookies kept it.
     pub fn end(&self, session: &Session, cookies: &OwnCookies, host: &str) -> Option<Secret<String>> {
         self.ended.insert(session.id, ());
-        self.record(&cookies.joined(cookie::PREFIX)?, host).ok()?.id_token
+        record(&self.keys.load(), &cookies.joined(cookie::PREFIX)?, host).ok()?.id_token
     }
 
     fn opened(&self, value: &str, host: &str) -> Result<Arc<Session>, OpenError> {
-        let digest = sha256(&[host.as_bytes(), b"\0", value.as_bytes()].concat());
+        let keys = self.keys.load();
+        let keys_are = keys.fingerprint().to_be_bytes();
+        let digest = sha256(&[&keys_are, host.as_bytes(), b"\0", value.as_bytes()].concat());
         if let Some(session) = self.opened.get(&digest) {
             return Ok(session);
         }
-        let session = Arc::new(self.record(value, host)?.session);
+        let session = Arc::new(record(&keys, value, host)?.session);
         self.opened.insert(digest, Arc::clone(&session));
         Ok(session)
-    }
-
-    fn record(&self, value: &str, host: &str) -> Result<Record, OpenError> {
-        let sealed = from_base64url(value).ok_or(OpenError::Malformed)?;
-        let bytes = self.keys.load().open(PURPOSE, host, &sealed)?;
-        Record::decode(&bytes).ok_or(OpenError::Malformed)
     }
 
     fn judged(&self, session: Arc<Session>) -> Opened {
@@ -173,10 +176,15 @@ impl Sessions {
     }
 }
 
+fn record(keys: &KeyRing, value: &str, host: &str) -> Result<Record, OpenError> {
+    let sealed = from_base64url(value).ok_or(OpenError::Malformed)?;
+    let bytes = keys.open(PURPOSE, host, &sealed)?;
+    Record::decode(&bytes).ok_or(OpenError::Malformed)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::crypto::key_ring::KeyRing;
     use crate::identity::{ClaimValue, Claims};
 
     const HOST: &str = "paie.example.fr";
@@ -250,6 +258,39 @@ mod tests {
         assert_eq!(sessions.end(&session, &cookies, HOST).unwrap().expose(), "a.b.c");
         assert!(matches!(sessions.open(&cookies, HOST), Opened::Expired));
         assert!(sessions.renew(&cookies, HOST).is_none());
+    }
+
+    #[test]
+    fn a_session_opened_before_ends_with_the_key_that_sealed_it() {
+        let clock = clock();
+        let dir = tempfile::tempdir().unwrap();
+        let keys_dir = dir.path().join("keys");
+        let ring = KeyRing::open_or_create(&keys_dir, clock.now()).unwrap();
+        let keys = Arc::new(KeyRings::new(ring, Some(keys_dir.clone())));
+        let lifetime = Lifetime { idle: Duration::from_secs(3600), absolute: Duration::from_secs(3600) };
+        let sessions = Sessions::new(Arc::clone(&keys), lifetime, clock.clone());
+        let (_, set) = sessions.start(login("a.b.c"), &OwnCookies::default(), HOST).unwrap();
+        let cookies = jar(&set);
+        assert!(sessions.open(&cookies, HOST).valid().is_some());
+        for entry in std::fs::read_dir(&keys_dir).unwrap() {
+            std::fs::remove_file(entry.unwrap().path()).unwrap();
+        }
+        KeyRing::open_or_create(&keys_dir, clock.now()).unwrap();
+        assert!(keys.reload_if_changed().unwrap());
+        assert!(matches!(sessions.open(&cookies, HOST), Opened::Unreadable(OpenError::UnknownKey)));
+    }
+
+    #[test]
+    fn however_many_sessions_end_the_last_one_is_remembered() {
+        let sessions = sessions(&clock());
+        let (session, set) = sessions.start(login("a.b.c"), &OwnCookies::default(), HOST).unwrap();
+        for _ in 0..=ENDED {
+            sessions.ended.insert(SessionId(random()), ());
+        }
+        sessions.ended.run_pending_tasks();
+        sessions.end(&session, &jar(&set), HOST);
+        sessions.ended.run_pending_tasks();
+        assert!(matches!(sessions.open(&jar(&set), HOST), Opened::Expired));
     }
 
     #[test]
