@@ -9,7 +9,6 @@ use super::context::{BadHead, Peer, RefuseHead};
 use super::respond::Reply;
 use super::site::Site;
 use crate::crypto::random_token;
-use crate::http_ext::folds_to;
 use crate::page::{Format, Language, Message};
 use crate::telemetry::Decision;
 use crate::telemetry::log::Access;
@@ -40,7 +39,7 @@ impl RefuseHead for HeadRefusals {
     }
 
     fn relies_on(&self, name: &str) -> bool {
-        self.site.load().reserved.contains(name) || folds_to(name, "x-request-id")
+        self.site.load().reserved.contains(name)
     }
 }
 

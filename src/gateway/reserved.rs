@@ -5,9 +5,9 @@ use crate::http_ext::{folded_name, folds_to, folds_under};
 /// Prefixes of forwarding headers; without the last `-`, so that bare `X-Forwarded` goes too.
 const PREFIXES: [&str; 1] = ["x-forwarded"];
 
-/// Names that say where a request came from, what it asked for, or that somebody signed it. `Proxy` is what CGI turns
-/// into `HTTP_PROXY`.
-const NAMES: [&str; 10] = [
+/// Names that say where a request came from, what it asked for or is called, or that somebody signed it. `Proxy` is what
+/// CGI turns into `HTTP_PROXY`.
+const NAMES: [&str; 11] = [
     "forwarded",
     "proxy",
     "signature",
@@ -17,6 +17,7 @@ const NAMES: [&str; 10] = [
     "x-original-uri",
     "x-original-url",
     "x-real-ip",
+    "x-request-id",
     "x-rewrite-url",
 ];
 
@@ -79,6 +80,7 @@ mod tests {
             "SIGNATURE_INPUT",
             "proxy",
             "X-Real-IP",
+            "X_Request_ID",
         ] {
             assert!(reserved.contains(name), "{name}");
         }
