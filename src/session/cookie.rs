@@ -95,10 +95,11 @@ pub fn without_own<'a>(fields: impl Iterator<Item = &'a HeaderValue>) -> Option<
 }
 
 /// Whether a `Set-Cookie` value, or a pair of a `Cookie` value, is a cookie of ours. Browsers compare `__Host-` without
-/// regard to case, and so do we here.
+/// regard to case, and so do we here. A cookie without a name comes back as its bare value, which may look like ours.
 #[must_use]
 pub fn is_own(pair: &[u8]) -> bool {
-    let pair = pair.trim_ascii_start();
+    let nameless = pair.iter().take_while(|byte| matches!(byte, b'=' | b' ' | b'\t')).count();
+    let pair = &pair[nameless..];
     pair.len() >= PREFIX.len() && pair[..PREFIX.len()].eq_ignore_ascii_case(PREFIX.as_bytes())
 }
 
