@@ -5,8 +5,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use http::HeaderValue;
 use moka::sync::Cache;
 
+use super::decide::Endpoint;
 use super::forward::Prepared;
 use super::request::known_authority;
 use super::reserved::ReservedNames;
@@ -46,10 +48,43 @@ pub struct Host {
     pub authority: Authority,
     /// Scheme and authority: the assertion's `iss`, and where redirects lead.
     pub origin: String,
+    /// The same, as applications are told.
+    pub told: Told,
     /// The redirect URI to register.
     pub redirect_uri: String,
     /// The post-logout redirect URI to register.
     pub post_logout_redirect_uri: String,
+}
+
+/// What an application is told of the origin that agents see: field values, made once.
+#[derive(Debug)]
+pub struct Told {
+    /// `Host` and `X-Forwarded-Host`.
+    pub authority: HeaderValue,
+    /// The `host` and `proto` parameters of `Forwarded` (RFC 7239 section 5), after a `;`.
+    pub forwarded: String,
+    /// `X-Forwarded-Proto`.
+    pub scheme: HeaderValue,
+}
+
+impl Host {
+    /// The host that agents see as `authority` under `scheme`, with these paths for redirect URIs.
+    #[must_use]
+    pub fn new(authority: Authority, scheme: Scheme, redirect_path: &str, post_logout_redirect_path: &str) -> Self {
+        let origin = format!("{scheme}://{authority}");
+        let value = HeaderValue::from_str(authority.as_str()).expect("an authority is visible ASCII");
+        Self {
+            redirect_uri: format!("{origin}{redirect_path}"),
+            post_logout_redirect_uri: format!("{origin}{post_logout_redirect_path}"),
+            told: Told {
+                authority: value,
+                forwarded: format!(";host=\"{authority}\";proto={scheme}"),
+                scheme: HeaderValue::from_static(scheme.as_str()),
+            },
+            origin,
+            authority,
+        }
+    }
 }
 
 /// How a route's requests are signed.
@@ -154,6 +189,24 @@ impl Site {
         let mut routes: Vec<_> = self.routes.of(host.authority.as_str()).collect();
         routes.sort_by_key(|route| route.index);
         routes
+    }
+
+    /// The endpoint of ours at a canonical path.
+    #[must_use]
+    pub fn endpoint_at(&self, path: &str) -> Option<Endpoint> {
+        if path == self.redirect_path {
+            return Some(Endpoint::Callback);
+        }
+        if path == self.post_logout_redirect_path {
+            return Some(Endpoint::SignedOut);
+        }
+        match path.strip_prefix(&self.prefix)? {
+            "jwks.json" => Some(Endpoint::Jwks),
+            "login" => Some(Endpoint::Login),
+            "logout" => Some(Endpoint::Logout),
+            "me" => Some(Endpoint::Me),
+            _ => None,
+        }
     }
 
     /// The path of one of our own endpoints.

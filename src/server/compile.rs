@@ -86,15 +86,10 @@ pub(super) fn site(config: &Config, services: Services, previous: Option<&Site>)
 }
 
 fn hosts(config: &Config) -> HashMap<String, Arc<Host>> {
-    let scheme = config.server.external_scheme;
     let host = |route: &RouteConfig| {
-        let origin = format!("{scheme}://{}", route.authority);
-        Arc::new(Host {
-            authority: route.authority.clone(),
-            redirect_uri: format!("{origin}{}", config.redirect_path),
-            post_logout_redirect_uri: format!("{origin}{}", config.post_logout_redirect_path),
-            origin,
-        })
+        let (scheme, paths) =
+            (config.server.external_scheme, (&config.redirect_path, &config.post_logout_redirect_path));
+        Arc::new(Host::new(route.authority.clone(), scheme, paths.0, paths.1))
     };
     config.routes.iter().map(|route| (route.authority.as_str().to_owned(), host(route))).collect()
 }
