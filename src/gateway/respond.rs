@@ -2,20 +2,20 @@
 
 use bytes::Bytes;
 use http::header::{
-    CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, LOCATION, REFERRER_POLICY, SET_COOKIE, STRICT_TRANSPORT_SECURITY,
-    TRANSFER_ENCODING, UPGRADE,
+    CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_LOCATION, CONTENT_TYPE, ETAG, LOCATION,
+    REFERRER_POLICY, SET_COOKIE, STRICT_TRANSPORT_SECURITY, TRANSFER_ENCODING, UPGRADE,
 };
-use http::{HeaderName, HeaderValue, Method, StatusCode};
+use http::{HeaderName, HeaderValue, Method, StatusCode, Version};
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorSource, ErrorType, Result};
 
 use super::decide::Forward;
-use super::site::Site;
+use super::site::{Host, Route, Site};
 use crate::page::{Answer, Format, Language, Message, View};
 use crate::route::Scheme;
 use crate::session::cookie;
-use crate::upstream::Origin;
+use crate::upstream::{Origin, Upstream};
 
 /// An answer of our own.
 #[derive(Debug)]
@@ -117,17 +117,17 @@ pub fn adapt(
     if head.status == StatusCode::SWITCHING_PROTOCOLS && !asked_for_upgrade {
         return Error::e_explain(ErrorType::InvalidHTTPHeader, "101 that nobody asked for").map_err(Error::into_up);
     }
+    // Whatever the application speaks: the version is that of who sends the message (RFC 9110 section 2.5).
+    head.set_version(Version::HTTP_11);
     drop_hop_by_hop(head);
     drop_own_cookies(head)?;
-    relocate(head, forward)?;
+    relocate(head, &forward.route)?;
     if forward.permit.session().is_some() && !head.headers.contains_key(CACHE_CONTROL) {
         // Without a word from the application, nothing that one agent saw is for a shared cache.
         head.insert_header(CACHE_CONTROL, "private")?;
     }
-    if !is_shared(head) {
-        for cookie in forward.cookies.drain(..) {
-            head.append_header(SET_COOKIE, cookie)?;
-        }
+    if !forward.cookies.is_empty() && !is_shared(head) {
+        set_cookies(head, &mut forward.cookies)?;
     }
     head.insert_header("X-Request-Id", request_id)
 }
@@ -139,7 +139,7 @@ pub fn adapt(
 /// None in practice: the location is a URL of ours.
 pub fn turn_into_logout(head: &mut ResponseHeader, ended: crate::logout::Ended) -> Result<()> {
     head.set_status(StatusCode::SEE_OTHER)?;
-    for name in [TRANSFER_ENCODING, http::header::CONTENT_TYPE, http::header::CONTENT_ENCODING, http::header::ETAG] {
+    for name in [TRANSFER_ENCODING, CONTENT_TYPE, CONTENT_ENCODING, ETAG] {
         head.remove_header(&name);
     }
     head.insert_header(CONTENT_LENGTH, 0)?;
@@ -161,7 +161,9 @@ pub fn failure<'a>(error: &Error, application: &'a str) -> Option<Message<'a>> {
             status: StatusCode::from_u16(*status).unwrap_or(StatusCode::BAD_REQUEST),
         }),
         (_, ErrorSource::Downstream) => match error.etype() {
-            ErrorType::WriteError | ErrorType::ReadError | ErrorType::ConnectionClosed => None,
+            ErrorType::ConnectionClosed | ErrorType::ReadError | ErrorType::WriteError | ErrorType::WriteTimedout => {
+                None
+            }
             ErrorType::ReadTimedout => {
                 Some(Message::BadRequest { code: "request_body_timeout", status: StatusCode::REQUEST_TIMEOUT })
             }
@@ -209,7 +211,11 @@ fn drop_hop_by_hop(head: &mut ResponseHeader) {
 }
 
 /// An application cannot set, or remove, a cookie of ours.
-fn drop_own_cookies(head: &mut ResponseHeader) -> Result<()> {
+///
+/// # Errors
+///
+/// None in practice: what stays was a legal field before.
+pub fn drop_own_cookies(head: &mut ResponseHeader) -> Result<()> {
     if !head.headers.get_all(SET_COOKIE).iter().any(|value| cookie::is_own(value.as_bytes())) {
         return Ok(());
     }
@@ -223,29 +229,242 @@ fn drop_own_cookies(head: &mut ResponseHeader) -> Result<()> {
 }
 
 /// A `Location` that names the upstream, or our authority under another scheme, becomes the origin that agents see.
-fn relocate(head: &mut ResponseHeader, forward: &Forward) -> Result<()> {
-    for name in [LOCATION, http::header::CONTENT_LOCATION] {
-        if let Some(external) = head.headers.get(&name).and_then(|value| external_location(value, forward)) {
+fn relocate(head: &mut ResponseHeader, route: &Route) -> Result<()> {
+    for name in [LOCATION, CONTENT_LOCATION] {
+        let given = head.headers.get(&name);
+        if let Some(external) = given.and_then(|value| external_location(value, &route.host, &route.upstream)) {
             head.insert_header(name, external)?;
         }
     }
     Ok(())
 }
 
-fn external_location(value: &HeaderValue, forward: &Forward) -> Option<String> {
-    let text = value.to_str().ok()?;
-    let authority_at = text.find("://")? + 3;
-    let authority_ends = text[authority_at..].find(['/', '?', '#']).map_or(text.len(), |length| authority_at + length);
-    let named: Origin = text[..authority_ends].parse().ok()?;
-    let host = &forward.route.host;
-    let is_ours = *named.authority() == host.authority;
-    (is_ours || forward.route.upstream.is_at(&named)).then(|| format!("{}{}", host.origin, &text[authority_ends..]))
+/// Bytes, not text: what follows the authority may be raw UTF-8 or Latin-1, and is none of our business.
+fn external_location(value: &HeaderValue, host: &Host, upstream: &Upstream) -> Option<HeaderValue> {
+    let location = value.as_bytes();
+    let authority_at = location.windows(2).position(|pair| pair == b"//")? + 2;
+    let length = location[authority_at..].iter().position(|byte| matches!(byte, b'/' | b'?' | b'#'));
+    let (origin, rest) = location.split_at(length.map_or(location.len(), |length| authority_at + length));
+    let origin = std::str::from_utf8(origin).ok()?;
+    let is_internal = |origin: Origin| *origin.authority() == host.authority || upstream.is_at(&origin);
+    let named = if origin.starts_with("//") {
+        // RFC 3986 section 4.2: the scheme is that of the request, which the application may know or not.
+        [Scheme::Http, Scheme::Https].iter().any(|scheme| format!("{scheme}:{origin}").parse().is_ok_and(is_internal))
+    } else {
+        origin.parse().is_ok_and(is_internal)
+    };
+    named.then(|| HeaderValue::from_bytes(&[host.origin.as_bytes(), rest].concat()).ok()).flatten()
 }
 
-/// Whether a shared cache may keep the answer: then it must not carry anybody's cookie.
+/// What an application says of caching, without arguments (RFC 9111 section 5.2).
+fn cache_directives(head: &ResponseHeader) -> impl Iterator<Item = &str> {
+    let fields = head.headers.get_all(CACHE_CONTROL).iter().filter_map(|value| value.to_str().ok());
+    fields.flat_map(|field| field.split(',')).filter_map(|directive| directive.split('=').next()).map(str::trim)
+}
+
+/// Whether the application wants shared caches to keep the answer: then it must not carry anybody's cookie.
 fn is_shared(head: &ResponseHeader) -> bool {
-    head.headers.get_all(CACHE_CONTROL).iter().filter_map(|value| value.to_str().ok()).any(|value| {
-        let value = value.to_ascii_lowercase();
-        value.contains("public") || value.contains("s-maxage")
-    })
+    cache_directives(head)
+        .any(|directive| directive.eq_ignore_ascii_case("public") || directive.eq_ignore_ascii_case("s-maxage"))
+}
+
+fn is_kept_private(head: &ResponseHeader) -> bool {
+    cache_directives(head)
+        .any(|directive| directive.eq_ignore_ascii_case("private") || directive.eq_ignore_ascii_case("no-store"))
+}
+
+/// A `Set-Cookie` keeps no shared cache from keeping an answer (RFC 9111 section 7.3): only `private` does.
+fn set_cookies(head: &mut ResponseHeader, cookies: &mut Vec<HeaderValue>) -> Result<()> {
+    if !is_kept_private(head) {
+        head.append_header(CACHE_CONTROL, "private")?;
+    }
+    for cookie in cookies.drain(..) {
+        head.append_header(SET_COOKIE, cookie)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::upstream::Reach;
+
+    fn head(status: u16, fields: &[(&str, &str)]) -> ResponseHeader {
+        let mut head = ResponseHeader::build(status, None).unwrap();
+        for (name, value) in fields {
+            head.append_header((*name).to_owned(), HeaderValue::from_bytes(value.as_bytes()).unwrap()).unwrap();
+        }
+        head
+    }
+
+    fn names(head: &ResponseHeader) -> Vec<&str> {
+        head.headers.keys().map(HeaderName::as_str).collect()
+    }
+
+    fn relocated(location: &[u8]) -> Option<Vec<u8>> {
+        let host = Host::new("paie.example".parse().unwrap(), Scheme::Https, "/cb", "/out");
+        let reach = Reach {
+            origins: vec!["http://10.0.0.11:8080".parse().unwrap(), "https://app.internal".parse().unwrap()],
+            ca: None,
+            server_name: None,
+            connect_timeout: Duration::from_secs(1),
+            silence_timeout: Duration::from_secs(1),
+        };
+        let upstream = Upstream::new(&reach).unwrap();
+        let external = external_location(&HeaderValue::from_bytes(location).unwrap(), &host, &upstream);
+        external.map(|value| value.as_bytes().to_vec())
+    }
+
+    #[test]
+    fn a_location_that_names_the_upstream_names_the_external_origin_instead() {
+        for (internal, external) in [
+            ("http://10.0.0.11:8080/a?b#c", "https://paie.example/a?b#c"),
+            ("http://10.0.0.11:8080", "https://paie.example"),
+            ("http://10.0.0.11:8080?b", "https://paie.example?b"),
+            ("HTTPS://App.Internal:443/a//b", "https://paie.example/a//b"),
+            ("//app.internal/a", "https://paie.example/a"),
+            ("//10.0.0.11:8080/a", "https://paie.example/a"),
+            ("http://paie.example/a", "https://paie.example/a"),
+            ("http://paie.example:80/a", "https://paie.example/a"),
+            ("http://10.0.0.11:8080/dépôt", "https://paie.example/dépôt"),
+        ] {
+            assert_eq!(relocated(internal.as_bytes()), Some(external.as_bytes().to_vec()), "{internal}");
+        }
+        assert_eq!(relocated(b"http://app.internal:80/"), None, "another port is another origin");
+        assert_eq!(relocated(b"https://app.internal/d\xe9p\xf4t").unwrap(), b"https://paie.example/d\xe9p\xf4t");
+    }
+
+    #[test]
+    fn every_other_location_stays() {
+        for location in [
+            "",
+            "/",
+            "/a//b",
+            "a/b",
+            "?x",
+            "//",
+            "//evil.test/",
+            "http:///a",
+            "https://elsewhere.example/",
+            "http://10.0.0.11/",
+            "http://user@10.0.0.11:8080/",
+            "http://10.0.0.11:8080.evil.test/",
+            "/login?next=http://10.0.0.11:8080/",
+            "mailto:a@paie.example",
+        ] {
+            assert_eq!(relocated(location.as_bytes()), None, "{location}");
+        }
+    }
+
+    #[test]
+    fn what_concerns_the_upstream_connection_alone_stays_there() {
+        let mut answer = head(
+            200,
+            &[
+                ("Connection", "close, X-Hop , content-length,\u{e9}, , Upgrade"),
+                ("Connection", "x-other"),
+                ("X-Hop", "1"),
+                ("X-Other", "1"),
+                ("Content-Length", "3"),
+                ("Keep-Alive", "timeout=5"),
+                ("Proxy-Authenticate", "Basic"),
+                ("Trailer", "X"),
+                ("Upgrade", "h2c"),
+                ("Set-Cookie", "a=b"),
+            ],
+        );
+        drop_hop_by_hop(&mut answer);
+        assert!(
+            !names(&answer).iter().any(|name| {
+                matches!(*name, "x-other" | "keep-alive" | "proxy-authenticate" | "trailer" | "upgrade")
+            })
+        );
+        assert!(["content-length", "set-cookie"].iter().all(|name| names(&answer).contains(name)));
+        let mut switched = head(101, &[("Connection", "Upgrade"), ("Upgrade", "websocket")]);
+        drop_hop_by_hop(&mut switched);
+        assert!(names(&switched).contains(&"upgrade"));
+    }
+
+    #[test]
+    fn an_application_sets_its_own_cookies_only() {
+        let mut answer = head(
+            200,
+            &[
+                ("Set-Cookie", "a=1"),
+                ("Set-Cookie", " __host-Portillon=x; Path=/"),
+                ("Set-Cookie", "=__Host-portillon=x"),
+                ("Set-Cookie", "b=__Host-portillon"),
+            ],
+        );
+        drop_own_cookies(&mut answer).unwrap();
+        assert_eq!(answer.headers.get_all(SET_COOKIE).iter().collect::<Vec<_>>(), ["a=1", "b=__Host-portillon"]);
+    }
+
+    #[test]
+    fn a_cookie_of_ours_makes_an_answer_private_and_spares_shared_ones() {
+        for (control, shared, private) in [
+            ("public, max-age=60", true, false),
+            ("max-age=60, S-MaxAge=600", true, false),
+            ("max-age=60", false, false),
+            ("no-cache", false, false),
+            ("Private", false, true),
+            ("no-cache, no-store", false, true),
+            ("x-public, private=\"x\"", false, true),
+        ] {
+            let answer = head(200, &[("Cache-Control", control)]);
+            assert_eq!((is_shared(&answer), is_kept_private(&answer)), (shared, private), "{control}");
+        }
+        let mut answer = head(200, &[("Cache-Control", "max-age=60")]);
+        set_cookies(&mut answer, &mut vec![HeaderValue::from_static("c=1")]).unwrap();
+        assert_eq!(answer.headers.get_all(CACHE_CONTROL).iter().collect::<Vec<_>>(), ["max-age=60", "private"]);
+        assert_eq!(answer.headers[SET_COOKIE], "c=1");
+    }
+
+    #[test]
+    fn a_logout_page_becomes_a_redirect_that_keeps_its_cookies() {
+        let mut answer = head(
+            200,
+            &[
+                ("Set-Cookie", "app=; Max-Age=0"),
+                ("Transfer-Encoding", "chunked"),
+                ("Content-Type", "text/html"),
+                ("Content-Encoding", "gzip"),
+                ("Cache-Control", "public"),
+                ("Location", "/login"),
+            ],
+        );
+        let cookies = vec![HeaderValue::from_static("ours=; Max-Age=0")];
+        let ended = crate::logout::Ended { cookies, location: "https://fi.example/end?state=s".to_owned() };
+        turn_into_logout(&mut answer, ended).unwrap();
+        assert_eq!(answer.status, StatusCode::SEE_OTHER);
+        assert_eq!(answer.headers[LOCATION], "https://fi.example/end?state=s");
+        assert_eq!(
+            (&answer.headers[CONTENT_LENGTH], &answer.headers[CACHE_CONTROL]),
+            (&"0".parse().unwrap(), &"no-store".parse().unwrap())
+        );
+        assert_eq!(answer.headers.get_all(SET_COOKIE).iter().count(), 2);
+        assert!(!names(&answer).iter().any(|name| name.starts_with("content-type") || *name == "transfer-encoding"));
+    }
+
+    #[test]
+    fn a_failure_is_told_by_who_failed() {
+        let code = |error: Box<Error>| failure(&error, "paie").map(|message| message.reason_code());
+        let timed_out = |kind| Error::new(kind);
+        assert_eq!(code(timed_out(ErrorType::WriteTimedout).into_down()), None, "a reader that stopped reads no page");
+        assert_eq!(code(Error::new(ErrorType::ConnectionClosed).into_down()), None);
+        assert_ne!(
+            code(timed_out(ErrorType::ReadTimedout).into_down()),
+            code(timed_out(ErrorType::ReadTimedout).into_up())
+        );
+        assert_eq!(
+            code(timed_out(ErrorType::ConnectTimedout).into_up()),
+            code(timed_out(ErrorType::ReadTimedout).into_up())
+        );
+        assert_ne!(
+            code(Error::new(ErrorType::InternalError).into_in()),
+            code(Error::new(ErrorType::ConnectRefused).into_up())
+        );
+    }
 }
