@@ -32,7 +32,6 @@ use request::Request;
 use respond::Reply;
 
 use crate::page::Message;
-use crate::upstream::Upstream;
 
 /// How long a client may go on sending a body that nobody reads, so that it gets to see the answer.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -123,18 +122,15 @@ impl ProxyHttp for Gateway {
     }
 
     async fn upstream_peer(&self, session: &mut Session, exchange: &mut Exchange) -> Result<Box<HttpPeer>> {
+        let turn = exchange.begin_try()?;
         let forward = exchange.forwarded()?;
-        let isolation = match forward.permit.session() {
-            Some(agent) if forward::is_connection_bound(session.req_header()) => Upstream::isolated(agent.pseudonym()),
-            _ => 0,
-        };
-        let peer = forward.route.upstream.peer(isolation).await;
-        exchange.ask_upstream();
-        match peer {
-            Ok(peer) => Ok(Box::new(peer)),
-            Err(error) => Error::e_because(ErrorType::ConnectError, "the upstream's name does not resolve", error)
-                .map_err(Error::into_up),
-        }
+        let isolation = forward::isolation(session.req_header(), forward);
+        forward.route.upstream.peer(turn, isolation).await.map(Box::new).map_err(|error| {
+            let context = "the upstream's name does not resolve";
+            let mut error = Error::because(ErrorType::ConnectError, context, error).into_up();
+            error.set_retry(exchange.may_try_again());
+            error
+        })
     }
 
     async fn request_body_filter(
@@ -209,8 +205,7 @@ impl ProxyHttp for Gateway {
         exchange: &mut Exchange,
         mut error: Box<Error>,
     ) -> Box<Error> {
-        let instances = exchange.forward.as_ref().map_or(0, |forward| forward.route.upstream.instances());
-        error.set_retry(exchange.tries < instances);
+        error.set_retry(exchange.may_try_again());
         error
     }
 

@@ -33,9 +33,7 @@ pub struct Exchange {
     pub request_id: String,
     /// Where it goes, once that is decided.
     pub forward: Option<Forward>,
-    /// How many instances of the upstream were tried.
-    pub tries: usize,
-    /// Bytes of the request's body so far.
+    /// Bytes of the request's body that this try sent so far.
     pub body_received: u64,
     /// Whether it became a tunnel.
     pub upgraded: bool,
@@ -43,6 +41,8 @@ pub struct Exchange {
     pub logged_out: bool,
     connection: Option<context::Connection>,
     asked: Option<Asked>,
+    first_turn: Option<usize>,
+    tries: usize,
     decision: Decided,
     reason: &'static str,
     started: Instant,
@@ -71,12 +71,13 @@ impl Exchange {
             peer: connection.as_ref().map_or(Peer::Unix, |connection| connection.peer),
             request_id: random_token::<12>(),
             forward: None,
-            tries: 0,
             body_received: 0,
             upgraded: false,
             logged_out: false,
             connection,
             asked: None,
+            first_turn: None,
+            tries: 0,
             decision: Decided::Refuse,
             reason: "unread",
             started: Instant::now(),
@@ -114,10 +115,31 @@ impl Exchange {
         self.reason = reason;
     }
 
-    /// Notes that the upstream is being asked.
-    pub fn ask_upstream(&mut self) {
-        self.upstream_asked = Some(Instant::now());
+    /// Notes that the upstream is being asked, perhaps again; whose turn it is (see [`Upstream::next_turn`]).
+    ///
+    /// # Errors
+    ///
+    /// As [`Exchange::forwarded`].
+    ///
+    /// [`Upstream::next_turn`]: crate::upstream::Upstream::next_turn
+    pub fn begin_try(&mut self) -> Result<usize> {
+        let first = match self.first_turn {
+            Some(first) => first,
+            None => self.forwarded()?.route.upstream.next_turn(),
+        };
+        let turn = first.wrapping_add(self.tries);
+        self.first_turn = Some(first);
         self.tries += 1;
+        self.upstream_asked = Some(Instant::now());
+        // pingora sends what it has of the body again, through the same filter.
+        self.body_received = 0;
+        Ok(turn)
+    }
+
+    /// Whether another peer is worth a try after one that could not be reached.
+    #[must_use]
+    pub fn may_try_again(&self) -> bool {
+        self.route().is_some_and(|route| self.tries < route.upstream.tries())
     }
 
     /// Notes that the head of the upstream's answer is here.

@@ -4,7 +4,6 @@
 //! pingora has removed hop-by-hop fields, and those that `Connection` names, before this runs: nothing that is added
 //! here can be taken away by the client (RFC 9110 section 7.6.1).
 
-use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -12,8 +11,8 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONNECTION, COOKIE, FORWARDED, HOST, UPGRADE};
 use http::{HeaderName, HeaderValue, Version};
-use pingora::Result;
 use pingora::http::RequestHeader;
+use pingora::{Error, ErrorType, Result};
 
 use super::decide::Forward;
 use super::site::{RequestKey, RequestSigning, Route, Site};
@@ -22,12 +21,13 @@ use crate::crypto::{base64url, random};
 use crate::identity::Assertion;
 use crate::session::{Session, cookie};
 use crate::signature::{CoveredFields, Target};
+use crate::upstream::Upstream;
 
 /// The identity of one session for one route, made at its first request and used for every other.
 pub struct Prepared {
     headers: Vec<(Bytes, HeaderValue)>,
     covered: CoveredFields,
-    assertion: Option<ArcSwap<Assertion>>,
+    assertion: Option<(Bytes, ArcSwap<Assertion>)>,
 }
 
 impl Prepared {
@@ -36,17 +36,18 @@ impl Prepared {
         let covered = CoveredFields::new(identity.iter());
         let headers =
             identity.iter().map(|(name, value)| (Bytes::copy_from_slice(name.as_bytes()), value.clone())).collect();
-        let assertion = assert(site, route, session, now).map(ArcSwap::from_pointee);
+        let name = Bytes::copy_from_slice(route.plan.assertion_name().as_bytes());
+        let assertion = assert(site, route, session, now).map(|assertion| (name, ArcSwap::from_pointee(assertion)));
         Self { headers, covered, assertion }
     }
 
-    /// The assertion, made anew once half of its life is over.
-    fn assertion(&self, site: &Site, route: &Route, session: &Session, now: Timestamp) -> Option<HeaderValue> {
-        let kept = self.assertion.as_ref()?;
+    /// The assertion and its header, made anew once half of its life is over.
+    fn assertion(&self, site: &Site, route: &Route, session: &Session, now: Timestamp) -> Option<(Bytes, HeaderValue)> {
+        let (name, kept) = self.assertion.as_ref()?;
         if now >= kept.load().renew_at {
             kept.store(Arc::new(assert(site, route, session, now)?));
         }
-        Some(kept.load().token.clone())
+        Some((name.clone(), kept.load().token.clone()))
     }
 }
 
@@ -69,14 +70,23 @@ pub fn adapt(head: &mut RequestHeader, forward: &Forward, site: &Site, request_i
     }
     own_cookies(head)?;
     to_origin(head, forward)?;
-    forwarding(head, forward, site)?;
+    forwarding(head, forward)?;
     trace(head)?;
     head.insert_header("X-Request-Id", request_id)?;
     identify(head, forward, site)
 }
 
-/// Whether the application binds identity to the connection: such a connection is one agent's alone.
-pub fn is_connection_bound(head: &RequestHeader) -> bool {
+/// What parts this request's connections from everybody else's: nothing, unless the application binds identity to the
+/// connection (NTLM). Such a connection is one agent's alone, or, where there is no agent, this one request's.
+pub fn isolation(head: &RequestHeader, forward: &Forward) -> u64 {
+    if !is_connection_bound(head) {
+        return 0;
+    }
+    let stranger = || u64::from_ne_bytes(random()).max(1);
+    forward.permit.session().map_or_else(stranger, |agent| Upstream::isolated(agent.pseudonym()))
+}
+
+fn is_connection_bound(head: &RequestHeader) -> bool {
     head.headers.get_all(AUTHORIZATION).iter().any(|value| {
         let scheme = value.as_bytes().split(|byte| *byte == b' ').next().unwrap_or_default();
         scheme.eq_ignore_ascii_case(b"negotiate") || scheme.eq_ignore_ascii_case(b"ntlm")
@@ -106,18 +116,17 @@ fn own_cookies(head: &mut RequestHeader) -> Result<()> {
 /// The application sees the authority that agents see.
 fn to_origin(head: &mut RequestHeader, forward: &Forward) -> Result<()> {
     head.set_version(Version::HTTP_11);
-    head.insert_header(HOST, forward.route.host.authority.as_str())
+    head.insert_header(HOST, forward.route.host.told.authority.clone())
 }
 
-fn forwarding(head: &mut RequestHeader, forward: &Forward, site: &Site) -> Result<()> {
-    let (scheme, authority) = (site.scheme.as_str(), forward.route.host.authority.as_str());
-    let client = forward.client;
-    head.insert_header("X-Forwarded-Proto", scheme)?;
-    head.insert_header("X-Forwarded-Host", authority)?;
-    if let Some(client) = client {
+fn forwarding(head: &mut RequestHeader, forward: &Forward) -> Result<()> {
+    let told = &forward.route.host.told;
+    head.insert_header("X-Forwarded-Proto", told.scheme.clone())?;
+    head.insert_header("X-Forwarded-Host", told.authority.clone())?;
+    if let Some(client) = forward.client {
         head.insert_header("X-Forwarded-For", client.to_string())?;
     }
-    head.insert_header(FORWARDED, format!("for={};host=\"{authority}\";proto={scheme}", forwarded_node(client)))
+    head.insert_header(FORWARDED, format!("for={}{}", forwarded_node(forward.client), told.forwarded))
 }
 
 /// RFC 7239 section 6: an IPv6 address is bracketed and quoted.
@@ -153,11 +162,8 @@ fn trace_id_and_flags(traceparent: &str) -> Option<(&str, &str)> {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a String does not fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    let digit = |nibble: u8| char::from(b"0123456789abcdef"[usize::from(nibble)]);
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0xF)]).collect()
 }
 
 fn identify(head: &mut RequestHeader, forward: &Forward, site: &Site) -> Result<()> {
@@ -169,8 +175,8 @@ fn identify(head: &mut RequestHeader, forward: &Forward, site: &Site) -> Result<
     for (name, value) in &prepared.headers {
         head.insert_header(name.clone(), value.clone())?;
     }
-    if let Some(token) = prepared.assertion(site, route, session, now) {
-        head.insert_header(route.plan.assertion_name().to_owned(), token)?;
+    if let Some((name, token)) = prepared.assertion(site, route, session, now) {
+        head.insert_header(name, token)?;
     }
     sign(head, route, &prepared.covered, site, now)
 }
@@ -182,7 +188,8 @@ fn sign(head: &mut RequestHeader, route: &Route, covered: &CoveredFields, site: 
         RequestKey::Published(algorithm) => keys.request_key(*algorithm, now),
         RequestKey::Shared(key) => Some(key),
     };
-    let Some(key) = key else { return Ok(()) };
+    // An application that was promised signatures gets no request without one.
+    let key = key.ok_or_else(|| Error::explain(ErrorType::InternalError, "no key signs for this route").into_in())?;
     let fields = {
         let target = std::str::from_utf8(head.raw_path()).unwrap_or("/");
         let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
@@ -218,6 +225,19 @@ mod tests {
         ] {
             assert_eq!(trace_id_and_flags(&bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn hexadecimal_is_lower_case_with_leading_zeros() {
+        assert_eq!(hex(&[0x00, 0x0f, 0xa9, 0xff]), "000fa9ff");
+    }
+
+    #[test]
+    fn a_declared_length_is_held_against_the_limit() {
+        let mut head = RequestHeader::build("POST", b"/", None).unwrap();
+        assert!(!is_too_long(&head, Some(0)), "a body without a declared length is counted as it comes");
+        head.insert_header("Content-Length", "10").unwrap();
+        assert!(is_too_long(&head, Some(9)) && !is_too_long(&head, Some(10)) && !is_too_long(&head, None));
     }
 
     #[test]

@@ -75,10 +75,16 @@ impl Upstream {
         Ok(Self { instances, silence_timeout: reach.silence_timeout, turn: AtomicUsize::new(0) })
     }
 
-    /// How many instances can be tried.
+    /// How many peers are worth trying: one for each address that is known of each instance.
     #[must_use]
-    pub fn instances(&self) -> usize {
-        self.instances.len()
+    pub fn tries(&self) -> usize {
+        self.instances.iter().map(|instance| instance.addresses.count()).sum()
+    }
+
+    /// Where a request starts: instances and their addresses take turns. Its later tries count on from here, whoever
+    /// else asked meanwhile, so that they reach another peer.
+    pub fn next_turn(&self) -> usize {
+        self.turn.fetch_add(1, Ordering::Relaxed)
     }
 
     /// How long either side may stay silent in the middle of an exchange.
@@ -93,13 +99,12 @@ impl Upstream {
         self.instances.iter().any(|instance| instance.origin == *origin)
     }
 
-    /// The peer for the next try. `isolation` parts connections that must not be shared (see [`Upstream::isolated`]).
+    /// The peer whose turn it is. `isolation` parts connections that must not be shared (see [`Upstream::isolated`]).
     ///
     /// # Errors
     ///
     /// What the resolver says where the name does not resolve.
-    pub async fn peer(&self, isolation: u64) -> io::Result<HttpPeer> {
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+    pub async fn peer(&self, turn: usize, isolation: u64) -> io::Result<HttpPeer> {
         let count = self.instances.len();
         let instance = &self.instances[turn % count];
         let address: SocketAddr = instance.addresses.choose(turn / count).await?;
@@ -149,4 +154,78 @@ fn trusted(ca: &[CertificateDer<'static>]) -> Result<Arc<[WrappedX509]>, Upstrea
 
 fn first_eight(hash: &[u8; 32]) -> u64 {
     hash.iter().take(8).fold(0, |key, byte| key << 8 | u64::from(*byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pingora::upstreams::peer::Peer as _;
+
+    fn reach(origins: &[&str]) -> Reach {
+        Reach {
+            origins: origins.iter().map(|origin| origin.parse().unwrap()).collect(),
+            ca: None,
+            server_name: None,
+            connect_timeout: Duration::from_secs(5),
+            silence_timeout: Duration::from_secs(60),
+        }
+    }
+
+    fn authority() -> Arc<[CertificateDer<'static>]> {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        [params.self_signed(&key).unwrap().der().clone()].into()
+    }
+
+    async fn peer(reach: &Reach, isolation: u64) -> HttpPeer {
+        Upstream::new(reach).unwrap().peer(0, isolation).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn connections_are_shared_between_those_that_trust_alike_only() {
+        let plain = reach(&["https://127.0.0.1:8443"]);
+        let (one, other) = (authority(), authority());
+        let with = |ca: &Arc<[CertificateDer<'static>]>| Reach { ca: Some(Arc::clone(ca)), ..plain.clone() };
+        let named = Reach { server_name: Some("app.example".to_owned()), ..plain.clone() };
+        assert_eq!(peer(&with(&one), 0).await.reuse_hash(), peer(&with(&one), 0).await.reuse_hash());
+        let hashes = [
+            peer(&plain, 0).await.reuse_hash(),
+            peer(&with(&one), 0).await.reuse_hash(),
+            peer(&with(&other), 0).await.reuse_hash(),
+            peer(&named, 0).await.reuse_hash(),
+            peer(&reach(&["http://127.0.0.1:8443"]), 0).await.reuse_hash(),
+            peer(&with(&one), Upstream::isolated("agent")).await.reuse_hash(),
+            peer(&with(&one), Upstream::isolated("other agent")).await.reuse_hash(),
+        ];
+        for (at, hash) in hashes.iter().enumerate() {
+            assert!(!hashes[..at].contains(hash), "{at}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_tls_peer_always_has_a_name_to_verify() {
+        assert_eq!(peer(&reach(&["https://127.0.0.1"]), 0).await.sni, "127.0.0.1");
+        let named = Reach { server_name: Some("app.example".to_owned()), ..reach(&["https://127.0.0.1"]) };
+        assert_eq!(peer(&named, 0).await.sni, "app.example");
+    }
+
+    #[tokio::test]
+    async fn the_tries_of_one_request_reach_every_instance() {
+        let upstream = Upstream::new(&reach(&["http://127.0.0.1:1", "http://127.0.0.1:2"])).unwrap();
+        assert_eq!(upstream.tries(), 2);
+        let turn = upstream.next_turn();
+        // Another request comes between the tries of the first.
+        upstream.next_turn();
+        let first = upstream.peer(turn, 0).await.unwrap();
+        let second = upstream.peer(turn + 1, 0).await.unwrap();
+        assert_ne!(first._address, second._address);
+    }
+
+    #[test]
+    fn what_is_no_upstream_is_refused() {
+        assert_eq!(Upstream::new(&reach(&[])).err(), Some(UpstreamError::NoOrigin));
+        let broken = Reach { ca: Some([CertificateDer::from(vec![1, 2, 3])].into()), ..reach(&["https://a.example"]) };
+        assert_eq!(Upstream::new(&broken).err(), Some(UpstreamError::Ca));
+    }
 }

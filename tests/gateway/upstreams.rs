@@ -160,3 +160,20 @@ async fn several_upstreams_of_a_route_share_its_requests() {
     assert!(world.upstream.count() > 0 && second.count() > 0);
     world.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_that_is_down_costs_nobody_an_answer() {
+    let mut plan = Plan::new().await;
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    plan.site.route("docs").upstreams.insert(0, format!("http://{closed}"));
+    let world = plan.start().await;
+    let agent = Agent::angela();
+    for _ in 0..9 {
+        world.upstream.tolerates(&agent, "GET /");
+    }
+    let mut browser = world.browser();
+    for _ in 0..8 {
+        assert_eq!(browser.open(&format!("https://{DOCS}/")).await.status(), 200);
+    }
+    world.finish().await;
+}
