@@ -26,7 +26,7 @@ pub mod site;
 pub use head::HeadRefusals;
 pub use site::{Host, RequestKey, RequestSigning, Route, Services, Site};
 
-use decide::{Decision, format};
+use decide::{Decision, Endpoint, Forward, Visit, format};
 use exchange::Exchange;
 use request::Request;
 use respond::Reply;
@@ -47,39 +47,27 @@ impl Gateway {
     pub const fn new(site: Arc<ArcSwap<Site>>) -> Self {
         Self { site }
     }
+}
 
-    async fn own_answer(&self, session: &mut Session, exchange: &mut Exchange, decision: Decision) -> Result<bool> {
-        let site = Arc::clone(&exchange.site);
-        let reply = match decision {
-            Decision::Forward(forward) => {
-                exchange.forward = Some(*forward);
-                return Ok(false);
-            }
-            Decision::Reply(reply) => *reply,
-            Decision::Login(visit) => endpoint::begin_login(&site, &visit, &exchange.request_id).await,
-            Decision::Endpoint(endpoint, visit) => {
-                let form = if visit.method == Method::POST { short_body(session).await? } else { Some(Bytes::new()) };
-                match form {
-                    Some(form) => endpoint::answer(&site, endpoint, &visit, &form, &exchange.request_id).await,
-                    None => Reply::page(
-                        &site,
-                        &Message::PayloadTooLarge,
-                        (format(visit.kind), visit.language),
-                        None,
-                        &exchange.request_id,
-                    ),
-                }
-            }
-        };
-        exchange.because(reply.reason);
-        if exchange.is_draining() {
-            session.set_keepalive(None);
-        }
-        session.set_close_on_response_before_downstream_finish(false);
-        session.set_total_drain_timeout(Some(DRAIN));
-        reply.write(session, &exchange.request_id).await?;
-        Ok(true)
+/// Lets a request go on to its application.
+fn admit(session: &mut Session, exchange: &mut Exchange, forward: Forward) -> Result<()> {
+    let (silence, max_body) = (forward.route.upstream.silence_timeout(), forward.route.max_body);
+    exchange.forward = Some(forward);
+    session.set_read_timeout(Some(silence));
+    if forward::is_too_long(session.req_header(), max_body) {
+        return Error::e_explain(ErrorType::HTTPStatus(413), "the declared body is too long");
     }
+    Ok(())
+}
+
+/// Answers a visit to one of our endpoints.
+async fn visited(session: &mut Session, exchange: &Exchange, endpoint: Endpoint, visit: &Visit) -> Result<Reply> {
+    let (site, request_id) = (&exchange.site, exchange.request_id.as_str());
+    let form = if visit.method == Method::POST { short_body(session).await? } else { Some(Bytes::new()) };
+    Ok(match form {
+        Some(form) => endpoint::answer(site, endpoint, visit, &form, request_id).await,
+        None => Reply::page(site, &Message::PayloadTooLarge, (format(visit.kind), visit.language), None, request_id),
+    })
 }
 
 /// A form of ours; none where it is longer than any form of ours.
@@ -94,6 +82,16 @@ async fn short_body(session: &mut Session) -> Result<Option<Bytes>> {
     Ok(Some(body.freeze()))
 }
 
+/// Writes an answer of our own, for a client that may still be sending.
+async fn send(session: &mut Session, exchange: &Exchange, reply: Reply) -> Result<()> {
+    if exchange.is_draining() {
+        session.set_keepalive(None);
+    }
+    session.set_close_on_response_before_downstream_finish(false);
+    session.set_total_drain_timeout(Some(DRAIN));
+    reply.write(session, &exchange.request_id).await
+}
+
 #[async_trait]
 impl ProxyHttp for Gateway {
     type CTX = Exchange;
@@ -103,22 +101,21 @@ impl ProxyHttp for Gateway {
     }
 
     async fn request_filter(&self, session: &mut Session, exchange: &mut Exchange) -> Result<bool> {
-        let site = Arc::clone(&exchange.site);
-        let decision = match Request::read(session.req_header()) {
-            Some(request) => {
-                exchange.ask(&request);
-                decide::decide(&site, &request, &exchange.peer, &exchange.request_id)
-            }
-            None => return Error::e_explain(ErrorType::HTTPStatus(400), "the request target is no UTF-8"),
+        let Some(request) = Request::read(session.req_header()) else {
+            return Error::e_explain(ErrorType::HTTPStatus(400), "the request target is no UTF-8");
         };
+        exchange.ask(&request);
+        let decision = decide::decide(&exchange.site, &request, exchange.client(), &exchange.request_id);
         exchange.decide(&decision);
-        if let Decision::Forward(forward) = &decision {
-            session.set_read_timeout(Some(forward.route.upstream.silence_timeout()));
-            if forward::is_too_long(session.req_header(), forward.route.max_body) {
-                return Error::e_explain(ErrorType::HTTPStatus(413), "the declared body is too long");
-            }
-        }
-        self.own_answer(session, exchange, decision).await
+        let reply = match decision {
+            Decision::Endpoint(endpoint, visit) => visited(session, exchange, endpoint, &visit).await?,
+            Decision::Forward(forward) => return admit(session, exchange, *forward).map(|()| false),
+            Decision::Login(visit) => endpoint::begin_login(&exchange.site, &visit, &exchange.request_id).await,
+            Decision::Reply(reply) => *reply,
+        };
+        exchange.because(reply.reason);
+        send(session, exchange, reply).await?;
+        Ok(true)
     }
 
     async fn upstream_peer(&self, session: &mut Session, exchange: &mut Exchange) -> Result<Box<HttpPeer>> {
@@ -154,8 +151,7 @@ impl ProxyHttp for Gateway {
         head: &mut RequestHeader,
         exchange: &mut Exchange,
     ) -> Result<()> {
-        let site = Arc::clone(&exchange.site);
-        forward::adapt(head, exchange.forwarded()?, &site, &exchange.request_id)
+        forward::adapt(head, exchange.forwarded()?, &exchange.site, &exchange.request_id)
     }
 
     async fn response_filter(
@@ -165,24 +161,22 @@ impl ProxyHttp for Gateway {
         exchange: &mut Exchange,
     ) -> Result<()> {
         if head.status.is_informational() && head.status != StatusCode::SWITCHING_PROTOCOLS {
-            return Ok(());
+            return respond::drop_own_cookies(head);
         }
         if exchange.is_draining() {
             session.set_keepalive(None);
         }
-        let request_id = exchange.request_id.clone();
         exchange.upstream_answered();
-        let asked_for_upgrade = session.is_upgrade_req();
-        let Some(forward) = exchange.forward.as_mut() else { return Ok(()) };
-        respond::adapt(head, forward, &request_id, asked_for_upgrade)?;
+        exchange.renew_session();
+        let Exchange { forward: Some(forward), request_id, .. } = exchange else { return Ok(()) };
+        respond::adapt(head, forward, request_id)?;
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
             // An idle WebSocket is the application's to end: its own silence limit holds on the other side.
             session.set_read_timeout(None);
             exchange.upgraded = true;
-            Ok(())
-        } else {
-            exchange.end_session(head)
+            return Ok(());
         }
+        exchange.end_session(head)
     }
 
     fn response_body_filter(
@@ -213,9 +207,9 @@ impl ProxyHttp for Gateway {
         let reply = exchange.failed(session, error);
         let status = reply.as_ref().map_or(0, |reply| reply.answer.status.as_u16());
         if let Some(reply) = reply {
-            session.set_close_on_response_before_downstream_finish(false);
-            session.set_total_drain_timeout(Some(DRAIN));
-            if let Err(gone) = reply.write(session, &exchange.request_id).await {
+            // This connection is not used again, and says so.
+            session.set_keepalive(None);
+            if let Err(gone) = send(session, exchange, reply).await {
                 tracing::debug!(request_id = exchange.request_id, error = %gone, "the agent is gone");
             }
         }

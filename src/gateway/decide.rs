@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use http::{HeaderValue, Method, StatusCode};
 
-use super::context::Peer;
 use super::request::{Kind, Request};
 use super::respond::Reply;
 use super::site::{Host, Route, Site};
@@ -29,6 +28,8 @@ pub struct Forward {
     pub client: Option<IpAddr>,
     /// Whether it is the application's own logout, which ends the session too.
     pub logout: Option<OwnCookies>,
+    /// The cookies that held the session, where the answer should record that the agent is active.
+    pub renewal: Option<OwnCookies>,
     /// `Set-Cookie` values for the answer.
     pub cookies: Vec<HeaderValue>,
     /// Whether it really asks for another protocol: an `Upgrade` that `Connection` does not name is none.
@@ -77,6 +78,20 @@ pub enum Endpoint {
     SignedOut,
 }
 
+impl Endpoint {
+    /// What it may be asked by, as `Allow` lists it (RFC 9110 section 10.2.1).
+    const fn methods(self) -> &'static str {
+        match self {
+            Self::Logout => "GET, HEAD, POST",
+            Self::Callback | Self::Jwks | Self::Login | Self::Me | Self::SignedOut => "GET, HEAD",
+        }
+    }
+
+    fn admits(self, method: &Method) -> bool {
+        matches!(*method, Method::GET | Method::HEAD) || (self == Self::Logout && *method == Method::POST)
+    }
+}
+
 /// What becomes of a request.
 #[derive(Debug)]
 pub enum Decision {
@@ -90,9 +105,9 @@ pub enum Decision {
     Reply(Box<Reply>),
 }
 
-/// Decides. `request_id` is shown on pages.
-pub fn decide(site: &Site, request: &Request<'_>, peer: &Peer, request_id: &str) -> Decision {
-    let desk = Desk { site, request, request_id };
+/// Decides. `client` is who sent the request, `request_id` is shown on pages.
+pub fn decide(site: &Site, request: &Request<'_>, client: Option<IpAddr>, request_id: &str) -> Decision {
+    let desk = Desk { site, request, client, request_id };
     let Some(host) = site.host(request.host()) else {
         return desk.refuse(None, &Message::UnknownSite { host: request.host() });
     };
@@ -102,7 +117,7 @@ pub fn decide(site: &Site, request: &Request<'_>, peer: &Peer, request_id: &str)
     match site.routes.lookup(host.authority.as_str(), &request.path) {
         Lookup::AmbiguousPath => desk.refuse(None, &Message::AmbiguousPath),
         Lookup::NoRoute(_) | Lookup::UnknownAuthority => desk.refuse(None, &Message::NoRoute),
-        Lookup::Route(_, route) => desk.admit(route, peer),
+        Lookup::Route(_, route) => desk.admit(route),
     }
 }
 
@@ -110,6 +125,7 @@ pub fn decide(site: &Site, request: &Request<'_>, peer: &Peer, request_id: &str)
 struct Desk<'d, 'r> {
     site: &'d Site,
     request: &'d Request<'r>,
+    client: Option<IpAddr>,
     request_id: &'d str,
 }
 
@@ -120,34 +136,19 @@ impl Desk<'_, '_> {
             let ours = self.request.path.raw().starts_with(&self.site.prefix);
             return ours.then(|| self.refuse(None, &Message::AmbiguousPath));
         };
-        let endpoint = if path == self.site.redirect_path {
-            Endpoint::Callback
-        } else if path == self.site.post_logout_redirect_path {
-            Endpoint::SignedOut
-        } else {
-            match path.strip_prefix(&self.site.prefix)? {
-                "jwks.json" => Endpoint::Jwks,
-                "login" => Endpoint::Login,
-                "logout" => Endpoint::Logout,
-                "me" => Endpoint::Me,
-                _ => return Some(self.refuse(None, &Message::NoRoute)),
-            }
+        let Some(endpoint) = self.site.endpoint_at(path) else {
+            return path.starts_with(&self.site.prefix).then(|| self.refuse(None, &Message::NoRoute));
         };
-        let method = self.request.method();
-        let allowed = *method == Method::GET
-            || *method == Method::HEAD
-            || (endpoint == Endpoint::Logout && *method == Method::POST);
-        Some(if allowed {
-            let opened = self.site.sessions.open(&self.request.cookies, host.authority.as_str());
-            Decision::Endpoint(endpoint, self.visit(host, None, opened))
-        } else {
-            self.refuse(None, &Message::MethodNotAllowed { allow: "GET, HEAD" })
-        })
+        if !endpoint.admits(self.request.method()) {
+            return Some(self.refuse(None, &Message::MethodNotAllowed { allow: endpoint.methods() }));
+        }
+        let opened = self.site.sessions.open(&self.request.cookies, host.authority.as_str());
+        Some(Decision::Endpoint(endpoint, self.visit(host, None, opened)))
     }
 
-    fn admit(&self, route: &Arc<Route>, peer: &Peer) -> Decision {
+    fn admit(&self, route: &Arc<Route>) -> Decision {
         if let Some(permit) = Permit::public(&route.public, self.request.method(), &self.request.path) {
-            return self.forward(permit, route, peer, Vec::new());
+            return Decision::Forward(Box::new(self.forward(permit, route)));
         }
         let opened = self.site.sessions.open(&self.request.cookies, route.host.authority.as_str());
         let Some(session) = opened.valid() else { return self.unauthenticated(route, opened) };
@@ -155,39 +156,42 @@ impl Desk<'_, '_> {
             Err(refusal) => self.refused(route, session, &refusal),
             Ok(_) if self.is_foreign_websocket(route) => self
                 .refuse(Some(route), &Message::BadRequest { code: "websocket_origin", status: StatusCode::FORBIDDEN }),
-            Ok(permit) => {
-                let cookies = self.kept_alive(route, &opened);
-                self.forward(permit, route, peer, cookies)
-            }
+            Ok(permit) => Decision::Forward(Box::new(self.as_agent(permit, route, &opened))),
         }
     }
 
-    fn forward(&self, permit: Permit, route: &Arc<Route>, peer: &Peer, cookies: Vec<HeaderValue>) -> Decision {
-        let request = self.request;
-        let is_logout = permit.session().is_some()
-            && !request.is_cross_site_subresource()
-            && request
-                .path
-                .canonical()
-                .is_some_and(|path| route.logout_paths.iter().any(|logout| logout.matches(path, request.query)));
-        Decision::Forward(Box::new(Forward {
+    fn forward(&self, permit: Permit, route: &Arc<Route>) -> Forward {
+        Forward {
             permit,
             route: Arc::clone(route),
-            client: request.client(peer, &self.site.trusted_proxies),
-            logout: is_logout.then(|| request.cookies.clone()),
-            cookies,
-            upgrade: request.asks_for_upgrade(),
-        }))
+            client: self.client,
+            logout: None,
+            renewal: None,
+            cookies: Vec::new(),
+            upgrade: self.request.asks_for_upgrade(),
+        }
     }
 
-    /// What an agent's activity changes in their cookies: most of the time, nothing.
-    fn kept_alive(&self, route: &Route, opened: &Opened) -> Vec<HeaderValue> {
-        let mut cookies: Vec<HeaderValue> = rounds::forget(&self.request.cookies).into_iter().collect();
-        if matches!(opened, Opened::Due(_)) {
-            let renewed = self.site.sessions.renew(&self.request.cookies, route.host.authority.as_str());
-            cookies.extend(renewed.unwrap_or_default());
+    /// What an agent's request changes in their cookies: most of the time, nothing.
+    fn as_agent(&self, permit: Permit, route: &Arc<Route>, opened: &Opened) -> Forward {
+        let cookies = &self.request.cookies;
+        let mut forward = self.forward(permit, route);
+        if self.is_logout(route) {
+            forward.logout = Some(cookies.clone());
+            return forward;
         }
-        cookies
+        forward.cookies.extend(rounds::forget(cookies));
+        if matches!(opened, Opened::Due(_)) {
+            forward.renewal = Some(cookies.clone());
+        }
+        forward
+    }
+
+    /// Whether this is the application's own logout.
+    fn is_logout(&self, route: &Route) -> bool {
+        let Some(path) = self.request.path.canonical() else { return false };
+        !self.request.is_cross_site_subresource()
+            && route.logout_paths.iter().any(|logout| logout.matches(path, self.request.query))
     }
 
     fn unauthenticated(&self, route: &Arc<Route>, opened: Opened) -> Decision {

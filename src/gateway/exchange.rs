@@ -11,12 +11,12 @@ use pingora::{Error, ErrorType, Result};
 
 use super::context::{self, Peer};
 use super::decide::{Decision, Forward, format};
-use super::request::{Kind, Request};
+use super::request::Request;
 use super::respond::{self, Reply};
 use super::site::{Route, Site};
 use crate::crypto::random_token;
 use crate::logout::{self, Ended};
-use crate::page::Language;
+use crate::page::{Format, Language};
 use crate::telemetry::Decision as Decided;
 use crate::telemetry::log::Access;
 
@@ -51,14 +51,12 @@ pub struct Exchange {
     finished: bool,
 }
 
-/// What was asked, for the log and for pages about failures.
+/// What was asked: a copy, for the line about a request that is killed, whose head is gone by then.
 struct Asked {
     method: Method,
     host: String,
     path: String,
     client: Option<IpAddr>,
-    kind: Kind,
-    language: Language,
 }
 
 impl Exchange {
@@ -94,9 +92,13 @@ impl Exchange {
             host: request.host().to_owned(),
             path: request.path.raw().to_owned(),
             client: request.client(&self.peer, &self.site.trusted_proxies),
-            kind: request.kind(),
-            language: request.language(),
         });
+    }
+
+    /// Who asked, where that is an address.
+    #[must_use]
+    pub fn client(&self) -> Option<IpAddr> {
+        self.asked.as_ref().and_then(|asked| asked.client)
     }
 
     /// Notes what was decided.
@@ -162,6 +164,15 @@ impl Exchange {
         self.connection.as_ref().is_some_and(context::Connection::is_draining)
     }
 
+    /// Seals the session's cookie again where that is due: with the answer, so that one that comes late does not undo a
+    /// logout, or a login, that came before it.
+    pub fn renew_session(&mut self) {
+        let Some(forward) = self.forward.as_mut() else { return };
+        let Some(cookies) = forward.renewal.take() else { return };
+        let renewed = self.site.sessions.renew(&cookies, forward.route.host.authority.as_str());
+        forward.cookies.extend(renewed.unwrap_or_default());
+    }
+
     /// Where this was the application's own logout: ends the session, and sends the agent to the provider.
     ///
     /// # Errors
@@ -199,10 +210,10 @@ impl Exchange {
             // The agent asked to leave: that the application failed must not keep them in.
             return Some(Reply::see_other(&ended.location, "logout_path").with_cookies(ended.cookies));
         }
-        let (kind, language) =
-            self.asked.as_ref().map_or((Kind::Script, Language::French), |asked| (asked.kind, asked.language));
+        let manner = Request::read(session.req_header())
+            .map_or((Format::Problem, Language::French), |request| (format(request.kind()), request.language()));
         let contact = route.as_ref().and_then(|route| route.contact.as_deref());
-        Some(Reply::page(&self.site, &message, (format(kind), language), contact, &self.request_id))
+        Some(Reply::page(&self.site, &message, manner, contact, &self.request_id))
     }
 
     /// Logs and counts the exchange, once.

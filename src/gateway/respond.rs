@@ -108,13 +108,8 @@ impl Reply {
 /// # Errors
 ///
 /// The upstream answered what no proxy may pass on.
-pub fn adapt(
-    head: &mut ResponseHeader,
-    forward: &mut Forward,
-    request_id: &str,
-    asked_for_upgrade: bool,
-) -> Result<()> {
-    if head.status == StatusCode::SWITCHING_PROTOCOLS && !asked_for_upgrade {
+pub fn adapt(head: &mut ResponseHeader, forward: &mut Forward, request_id: &str) -> Result<()> {
+    if head.status == StatusCode::SWITCHING_PROTOCOLS && !forward.upgrade {
         return Error::e_explain(ErrorType::InvalidHTTPHeader, "101 that nobody asked for").map_err(Error::into_up);
     }
     // Whatever the application speaks: the version is that of who sends the message (RFC 9110 section 2.5).
