@@ -6,11 +6,12 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
-use http::{Method, StatusCode};
+use http::{Method, StatusCode, Version};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
 use pingora::{Error, ErrorType, Result};
+use tokio::time::timeout;
 
 pub mod context;
 pub mod decide;
@@ -36,6 +37,12 @@ use crate::page::Message;
 /// How long a client may go on sending a body that nobody reads, so that it gets to see the answer.
 const DRAIN: Duration = Duration::from_secs(5);
 
+/// How long a form of ours may take to arrive.
+const FORM_DEADLINE: Duration = Duration::from_secs(10);
+
+/// How long a client may take to read a piece of an answer of ours.
+const READER_PATIENCE: Duration = Duration::from_secs(30);
+
 /// The reverse proxy. Its site can be swapped while it serves.
 pub struct Gateway {
     site: Arc<ArcSwap<Site>>,
@@ -54,10 +61,19 @@ fn admit(session: &mut Session, exchange: &mut Exchange, forward: Forward) -> Re
     let (silence, max_body) = (forward.route.upstream.silence_timeout(), forward.route.max_body);
     exchange.forward = Some(forward);
     session.set_read_timeout(Some(silence));
+    // A reader that stopped would hold its connection, and one to the application, for ever.
+    session.set_write_timeout(Some(silence));
+    // RFC 9110 section 15.2: HTTP/1.0 knows no 1xx.
+    let knows_no_informational = is_http_1_0(session);
+    session.set_ignore_info_resp(knows_no_informational);
     if forward::is_too_long(session.req_header(), max_body) {
         return Error::e_explain(ErrorType::HTTPStatus(413), "the declared body is too long");
     }
     Ok(())
+}
+
+fn is_http_1_0(session: &Session) -> bool {
+    session.req_header().version == Version::HTTP_10
 }
 
 /// Answers a visit to one of our endpoints.
@@ -72,10 +88,17 @@ async fn visited(session: &mut Session, exchange: &Exchange, endpoint: Endpoint,
 
 /// A form of ours; none where it is longer than any form of ours.
 async fn short_body(session: &mut Session) -> Result<Option<Bytes>> {
+    let Ok(form) = timeout(FORM_DEADLINE, body_up_to(session, endpoint::MAX_FORM)).await else {
+        return Error::e_explain(ErrorType::ReadTimedout, "a form of ours took too long").map_err(Error::into_down);
+    };
+    form
+}
+
+async fn body_up_to(session: &mut Session, most: usize) -> Result<Option<Bytes>> {
     let mut body = BytesMut::new();
     while let Some(chunk) = session.read_request_body().await? {
         body.extend_from_slice(&chunk);
-        if body.len() > endpoint::MAX_FORM {
+        if body.len() > most {
             return Ok(None);
         }
     }
@@ -89,6 +112,7 @@ async fn send(session: &mut Session, exchange: &Exchange, reply: Reply) -> Resul
     }
     session.set_close_on_response_before_downstream_finish(false);
     session.set_total_drain_timeout(Some(DRAIN));
+    session.set_write_timeout(Some(READER_PATIENCE));
     reply.write(session, &exchange.request_id).await
 }
 
@@ -163,7 +187,7 @@ impl ProxyHttp for Gateway {
         if head.status.is_informational() && head.status != StatusCode::SWITCHING_PROTOCOLS {
             return respond::drop_own_cookies(head);
         }
-        if exchange.is_draining() {
+        if exchange.is_draining() || (is_http_1_0(session) && respond::unchunk(head)) {
             session.set_keepalive(None);
         }
         exchange.upstream_answered();

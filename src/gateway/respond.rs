@@ -127,6 +127,12 @@ pub fn adapt(head: &mut ResponseHeader, forward: &mut Forward, request_id: &str)
     head.insert_header("X-Request-Id", request_id)
 }
 
+/// Makes an answer with chunks one that ends with its connection; whether it had any. HTTP/1.0 knows no chunks (RFC 9112
+/// section 6.1).
+pub fn unchunk(head: &mut ResponseHeader) -> bool {
+    head.remove_header(&TRANSFER_ENCODING).is_some()
+}
+
 /// Turns the answer of the application's own logout page into the redirect to the provider; its cookies stay.
 ///
 /// # Errors

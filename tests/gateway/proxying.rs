@@ -337,3 +337,35 @@ async fn an_upload_beyond_the_limit_is_refused() {
     assert!(world.upstream.log().received.iter().all(|r| r.line() != "POST /chunked" || !r.complete));
     world.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_http_1_0_client_gets_neither_chunks_nor_informational_answers() {
+    let world = World::start().await;
+    let answer = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n\
+                  HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n";
+    world.upstream.answer("/public/old", Answer::bytes(answer));
+    world.expects(Who::Public, "GET /public/old");
+    let mut old = world.connect().await;
+    old.send(format!("GET /public/old HTTP/1.0\r\nHost: {PAIE}\r\nConnection: keep-alive\r\n\r\n")).await;
+    let response = old.response("GET").await;
+    assert_eq!((response.status, response.text().as_str()), (200, "x"), "{:?}", response.head);
+    assert!(!response.head.has("transfer-encoding") && response.interim.is_empty(), "{:?}", response.head);
+    assert_eq!(response.header("connection"), Some("close"));
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_renewed_with_an_answer_makes_it_private_unless_it_is_for_everybody() {
+    let world = World::start().await;
+    world.upstream.answer("/mine", Answer::with(&[("Cache-Control", "max-age=60")], "x"));
+    world.upstream.answer("/everybodys", Answer::with(&[("Cache-Control", "public, max-age=60")], "x"));
+    let mut browser = world.logged_in(&Agent::angela()).await;
+    for (target, renewed, private) in [("/everybodys", false, false), ("/mine", true, true)] {
+        world.advance(2);
+        let mut connection = asked(&world, &mut browser, Request::get(PAIE, target)).await;
+        let head = connection.response("GET").await.head;
+        assert_eq!(head.has("set-cookie"), renewed, "{head:?}");
+        assert_eq!(head.values("cache-control").iter().any(|value| value.contains("private")), private, "{head:?}");
+    }
+    world.finish().await;
+}
