@@ -197,7 +197,7 @@ impl ProxyHttp for Gateway {
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
             // An idle WebSocket is the application's to end: its own silence limit holds on the other side.
             session.set_read_timeout(None);
-            exchange.upgraded = true;
+            exchange.open_tunnel();
             return Ok(());
         }
         exchange.end_session(head)

@@ -22,10 +22,14 @@ impl LogoutPath {
     /// Whether a request for `path` with `query` is the application's logout.
     #[must_use]
     pub fn matches(&self, path: &str, query: Option<&str>) -> bool {
-        let given: Vec<&str> = query.unwrap_or_default().split('&').collect();
-        let required = self.query.as_deref().unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
-        self.path == path && required.into_iter().all(|pair| given.contains(&pair))
+        let pairs = |query: &str| url::form_urlencoded::parse(query.as_bytes()).into_owned().collect::<Vec<_>>();
+        let given = || pairs(query.unwrap_or_default());
+        self.path == path && self.query.as_deref().is_none_or(|required| contains_all(&given(), &pairs(required)))
     }
+}
+
+fn contains_all<T: PartialEq>(given: &[T], required: &[T]) -> bool {
+    required.iter().all(|pair| given.contains(pair))
 }
 
 /// A session ended: what the browser must forget, and where it goes next.
@@ -72,6 +76,7 @@ mod tests {
         assert!(!plain.matches("/deconnexion.php/", None));
         let doku = LogoutPath { path: "/doku.php".into(), query: Some("do=logout".into()) };
         assert!(doku.matches("/doku.php", Some("id=start&do=logout&sectok=1")));
+        assert!(doku.matches("/doku.php", Some("d%6f=%6cogout")), "as PHP reads it");
         assert!(!doku.matches("/doku.php", Some("do=logouts")) && !doku.matches("/doku.php", None));
     }
 }

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{configuration, tell};
-use crate::config::{self, Config, Purpose};
+use super::configuration;
+use crate::config::{self, Config, Diagnostic, Purpose, Severity};
 use crate::server::{self, Options, Running};
 use crate::telemetry::log;
 
@@ -30,7 +30,7 @@ pub fn execute(args: &Args) -> ExitCode {
         eprintln!("error: {error}");
         return ExitCode::FAILURE;
     }
-    tell(&loaded.warnings);
+    log_all(&loaded.warnings);
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -79,12 +79,20 @@ fn reload(running: &mut Running, file: &Path) {
             }
         }
         Err(diagnostics) => {
-            tell(&diagnostics);
+            log_all(&diagnostics);
             running.reload_failed();
-            tracing::error!(
-                errors = diagnostics.len(),
-                "the new configuration is not valid: the old one stays in force"
-            );
+            tracing::error!("the new configuration is not valid: the old one stays in force");
+        }
+    }
+}
+
+/// Diagnostics as log lines: whoever collects them reads lines, not screens.
+fn log_all(diagnostics: &[Diagnostic]) {
+    for diagnostic in diagnostics {
+        let (title, shown) = (diagnostic.title(), diagnostic.render(false));
+        match diagnostic.severity() {
+            Severity::Error => tracing::error!(reason = "configuration_error", shown, "{title}"),
+            Severity::Warning => tracing::warn!(reason = "configuration_warning", shown, "{title}"),
         }
     }
 }

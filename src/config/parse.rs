@@ -1,8 +1,10 @@
 //! From TOML to a [`Config`]. Each file reads one table and knows what its values mean; every error is told.
 
+use std::collections::BTreeSet;
+
 use super::raw::Section;
 use super::surroundings::Surroundings;
-use super::{Config, keys};
+use super::{Config, RouteConfig, keys};
 use crate::telemetry::log::LogFormat;
 
 mod identity;
@@ -30,20 +32,30 @@ pub(super) fn config(files: &[Section<'_>], surroundings: &Surroundings) -> Opti
     let signing = signing::read(&main.section("signing", &keys::SIGNING));
     let log = log(&main.section("log", &keys::LOG));
     let site = site::Site::new(surroundings, &server, &provider, &identity).signing_with(signing.algorithm);
-    let routes = site.routes(files);
+    let routes = site.routes(files)?;
     Some(Config {
         server: server.config,
         admin,
-        provider: provider.settings(identity.required)?,
+        provider: provider.settings(identity.required, denied(&routes))?,
         redirect_path: provider.redirect_path,
         post_logout_redirect_path: provider.post_logout_redirect_path,
         session,
         header_prefix: identity.header_prefix,
         encoding: identity.encoding,
         signing,
-        routes: routes?,
+        routes,
         log,
     })
+}
+
+/// The claims that rules deny by; the SIREN comes with the SIRET.
+fn denied(routes: &[RouteConfig]) -> Vec<String> {
+    let conditions = routes.iter().flat_map(|route| &route.rules.deny).flat_map(|block| &block.conditions);
+    let mut claims: BTreeSet<String> = conditions.map(|condition| condition.claim.clone()).collect();
+    if claims.contains("siren") {
+        claims.insert("siret".to_owned());
+    }
+    claims.into_iter().collect()
 }
 
 fn log(section: &Section<'_>) -> LogFormat {

@@ -82,13 +82,20 @@ impl Endpoint {
     /// What it may be asked by, as `Allow` lists it (RFC 9110 section 10.2.1).
     const fn methods(self) -> &'static str {
         match self {
+            Self::Callback => "GET",
             Self::Logout => "GET, HEAD, POST",
-            Self::Callback | Self::Jwks | Self::Login | Self::Me | Self::SignedOut => "GET, HEAD",
+            Self::Jwks | Self::Login | Self::Me | Self::SignedOut => "GET, HEAD",
         }
     }
 
     fn admits(self, method: &Method) -> bool {
-        matches!(*method, Method::GET | Method::HEAD) || (self == Self::Logout && *method == Method::POST)
+        match *method {
+            Method::GET => true,
+            // A code is good once: asking about its answer would spend it.
+            Method::HEAD => self != Self::Callback,
+            Method::POST => self == Self::Logout,
+            _ => false,
+        }
     }
 }
 
@@ -189,14 +196,25 @@ impl Desk<'_, '_> {
 
     /// Whether this is the application's own logout.
     fn is_logout(&self, route: &Route) -> bool {
-        let Some(path) = self.request.path.canonical() else { return false };
-        !self.request.is_cross_site_subresource()
-            && route.logout_paths.iter().any(|logout| logout.matches(path, self.request.query))
+        // Java applications write `;jsessionid=…` behind the path of such links too.
+        let before_parameters = || self.request.path.raw().split(';').next().unwrap_or_default();
+        let path = self.request.path.canonical().unwrap_or_else(before_parameters);
+        let asked_by_agent = match self.request.kind() {
+            Kind::Form | Kind::Navigation => true,
+            Kind::Frame | Kind::Script => !self.request.is_cross_site(),
+            Kind::Subresource => false,
+        };
+        asked_by_agent && route.logout_paths.iter().any(|logout| logout.matches(path, self.request.query))
     }
 
     fn unauthenticated(&self, route: &Arc<Route>, opened: Opened) -> Decision {
         let login_url = self.login_url();
         match self.request.kind() {
+            Kind::Navigation if self.is_logout(route) => {
+                // Nobody is logged in: a login for the sake of a logout would be absurd.
+                let reply = Reply::see_other(&self.site.post_logout_redirect_path, "no_session");
+                Decision::Reply(Box::new(reply))
+            }
             Kind::Navigation if rounds::count(&self.request.cookies) >= rounds::MOST => self.looped(route, &opened),
             Kind::Navigation => Decision::Login(self.visit(&route.host, Some(route), opened)),
             Kind::Form | Kind::Frame => self.refuse(Some(route), &Message::SessionEnded { login_url: &login_url }),
@@ -214,13 +232,15 @@ impl Desk<'_, '_> {
         Decision::Reply(Box::new(reply))
     }
 
-    fn refused(&self, route: &Arc<Route>, session: &Session, refusal: &crate::policy::Refusal) -> Decision {
+    fn refused(&self, route: &Arc<Route>, session: &Arc<Session>, refusal: &crate::policy::Refusal) -> Decision {
         let blocks: Vec<String> = refusal.blocks.iter().map(ToString::to_string).collect();
         tracing::info!(
             request_id = self.request_id,
             route = route.name,
             session = session.pseudonym(),
+            reason = "refused",
             rules = blocks.join(" "),
+            claims = refusal.claims.join(" "),
             "refused by rule"
         );
         for block in &blocks {
@@ -228,7 +248,10 @@ impl Desk<'_, '_> {
         }
         let name = full_name(session.claims());
         let agent = agent_view(session.claims(), &name);
-        self.refuse(Some(route), &Message::Refused { agent, application: &route.name, reasons: &refusal.reasons })
+        let message = Message::Refused { agent, application: &route.name, reasons: &refusal.reasons };
+        let mut reply = self.reply(Some(route), &message);
+        reply.session = Some(Arc::clone(session));
+        Decision::Reply(Box::new(reply))
     }
 
     /// A page of another origin must not talk to the application with the agent's cookies.
@@ -263,7 +286,9 @@ impl Desk<'_, '_> {
     fn reply(&self, route: Option<&Arc<Route>>, message: &Message<'_>) -> Reply {
         let contact = route.and_then(|route| route.contact.as_deref());
         let manner = (format(self.request.kind()), self.request.language());
-        Reply::page(self.site, message, manner, contact, self.request_id)
+        let mut reply = Reply::page(self.site, message, manner, contact, self.request_id);
+        reply.route = route.cloned();
+        reply
     }
 }
 

@@ -17,8 +17,10 @@ use super::site::{Route, Site};
 use crate::crypto::random_token;
 use crate::logout::{self, Ended};
 use crate::page::{Format, Language};
+use crate::session::Session as AgentSession;
 use crate::telemetry::Decision as Decided;
 use crate::telemetry::log::Access;
+use crate::telemetry::metrics::Open;
 
 /// What is counted where the agent left before any answer.
 const CLIENT_GONE: StatusCode = StatusCode::BAD_REQUEST;
@@ -41,6 +43,10 @@ pub struct Exchange {
     pub logged_out: bool,
     connection: Option<context::Connection>,
     asked: Option<Asked>,
+    /// The route and the session of what is not forwarded.
+    kept_from: Option<Arc<Route>>,
+    kept_out: Option<Arc<AgentSession>>,
+    tunnel: Option<Open>,
     first_turn: Option<usize>,
     tries: usize,
     decision: Decided,
@@ -74,6 +80,9 @@ impl Exchange {
             logged_out: false,
             connection,
             asked: None,
+            kept_from: None,
+            kept_out: None,
+            tunnel: None,
             first_turn: None,
             tries: 0,
             decision: Decided::Refuse,
@@ -109,6 +118,13 @@ impl Exchange {
             Decision::Forward(_) => (Decided::PermitPublic, "public_rule"),
             Decision::Login(_) => (Decided::Login, "no_session"),
             Decision::Reply(reply) => (Decided::Refuse, reply.reason),
+        };
+        (self.kept_from, self.kept_out) = match decision {
+            Decision::Endpoint(_, visit) | Decision::Login(visit) => {
+                (visit.route.clone(), visit.opened.valid().cloned())
+            }
+            Decision::Forward(_) => (None, None),
+            Decision::Reply(reply) => (reply.route.clone(), reply.session.clone()),
         };
     }
 
@@ -202,7 +218,10 @@ impl Exchange {
         let name = route.as_ref().map_or("", |route| route.name.as_str());
         let message = respond::failure(error, name)?;
         self.reason = message.reason_code();
-        tracing::warn!(request_id = self.request_id, route = name, %error, "a request could not be proxied");
+        // The error's own text quotes what the other side sent, cookies and tokens included.
+        let (error, side) = (error.etype().as_str(), error.esource().as_str());
+        let (request_id, reason) = (&self.request_id, self.reason);
+        tracing::warn!(request_id, route = name, reason, error, side, "a request could not be proxied");
         if session.response_written().is_some() {
             return None;
         }
@@ -222,8 +241,18 @@ impl Exchange {
         self.record(status, session.body_bytes_sent());
     }
 
+    /// Notes that the exchange became a tunnel.
+    pub fn open_tunnel(&mut self) {
+        self.upgraded = true;
+        self.tunnel = Some(self.site.services.metrics.websocket_opened());
+    }
+
     fn route(&self) -> Option<&Arc<Route>> {
-        self.forward.as_ref().map(|forward| &forward.route)
+        self.forward.as_ref().map(|forward| &forward.route).or(self.kept_from.as_ref())
+    }
+
+    fn session(&self) -> Option<&Arc<AgentSession>> {
+        self.forward.as_ref().and_then(|forward| forward.permit.session()).or(self.kept_out.as_ref())
     }
 
     fn record(&mut self, status: u16, bytes: usize) {
@@ -250,11 +279,7 @@ impl Exchange {
             decision: self.decision,
             reason: Some(self.reason),
             status,
-            session: self
-                .forward
-                .as_ref()
-                .and_then(|forward| forward.permit.session())
-                .map(|session| session.pseudonym()),
+            session: self.session().map(|session| session.pseudonym()),
             bytes: bytes as u64,
             duration,
             upstream: self.upstream_time,

@@ -88,7 +88,7 @@ pub fn isolation(head: &RequestHeader, forward: &Forward) -> u64 {
 
 fn is_connection_bound(head: &RequestHeader) -> bool {
     head.headers.get_all(AUTHORIZATION).iter().any(|value| {
-        let scheme = value.as_bytes().split(|byte| *byte == b' ').next().unwrap_or_default();
+        let scheme = value.as_bytes().split(u8::is_ascii_whitespace).next().unwrap_or_default();
         scheme.eq_ignore_ascii_case(b"negotiate") || scheme.eq_ignore_ascii_case(b"ntlm")
     })
 }

@@ -33,7 +33,7 @@ impl RefuseHead for HeadRefusals {
         let (code, status) = (bad.reason_code(), bad.status());
         site.services.metrics.head_refused(code);
         log(code, status, peer, head, &request_id);
-        let manner = (Format::Html, Language::negotiate(None));
+        let manner = (Format::Html, Language::negotiate(accept_language(head)));
         let reply = Reply::page(&site, &Message::BadRequest { code, status }, manner, None, &request_id);
         written(&reply, &request_id)
     }
@@ -64,6 +64,16 @@ fn log(code: &'static str, status: StatusCode, peer: &Peer, head: &[u8], request
     }
     .emit();
 }
+
+/// The field of a head that was refused, and is therefore read with no trust in its form.
+fn accept_language(head: &[u8]) -> Option<&str> {
+    let line = head.split(|byte| *byte == b'\n').find(|line| {
+        line.get(..ACCEPT_LANGUAGE.len()).is_some_and(|name| name.eq_ignore_ascii_case(ACCEPT_LANGUAGE))
+    })?;
+    std::str::from_utf8(&line[ACCEPT_LANGUAGE.len()..]).ok().map(str::trim)
+}
+
+const ACCEPT_LANGUAGE: &[u8] = b"accept-language:";
 
 fn written(reply: &Reply, request_id: &str) -> Vec<u8> {
     let status = reply.answer.status;

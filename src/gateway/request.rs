@@ -95,10 +95,10 @@ impl<'r> Request<'r> {
         }
     }
 
-    /// Whether a browser says that another site made it send this, other than by a link that the agent followed.
+    /// Whether a browser says that another site made it send this.
     #[must_use]
-    pub fn is_cross_site_subresource(&self) -> bool {
-        self.named("sec-fetch-site") == Some("cross-site") && self.named("sec-fetch-mode") != Some("navigate")
+    pub fn is_cross_site(&self) -> bool {
+        self.named("sec-fetch-site") == Some("cross-site")
     }
 
     /// Whether a browser says that another origin made it send this. Our own pages send no referrer, which makes their

@@ -7,18 +7,25 @@ const PREFIXES: [&str; 1] = ["x-forwarded"];
 
 /// Names that say where a request came from, what it asked for or is called, or that somebody signed it. `Proxy` is what
 /// CGI turns into `HTTP_PROXY`.
-const NAMES: [&str; 11] = [
+const NAMES: [&str; 18] = [
+    "cf-connecting-ip",
+    "client-ip",
     "forwarded",
+    "front-end-https",
     "proxy",
     "signature",
     "signature-input",
     "true-client-ip",
     "x-client-ip",
+    "x-cluster-client-ip",
+    "x-host",
+    "x-original-host",
     "x-original-uri",
     "x-original-url",
     "x-real-ip",
     "x-request-id",
     "x-rewrite-url",
+    "x-url-scheme",
 ];
 
 /// The reserved names of a site.

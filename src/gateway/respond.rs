@@ -1,5 +1,7 @@
 //! Answers: our own, written out; and the upstream's, on their way to the agent.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::header::{
     CACHE_CONTROL, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_LOCATION, CONTENT_TYPE, ETAG, LOCATION,
@@ -14,7 +16,7 @@ use super::decide::Forward;
 use super::site::{Host, Route, Site};
 use crate::page::{Answer, Format, Language, Message, View};
 use crate::route::Scheme;
-use crate::session::cookie;
+use crate::session::{Session as AgentSession, cookie};
 use crate::upstream::{Origin, Upstream};
 
 /// An answer of our own.
@@ -26,13 +28,17 @@ pub struct Reply {
     pub cookies: Vec<HeaderValue>,
     /// Why, for the access line: stable.
     pub reason: &'static str,
+    /// The route that was asked for, where one is known.
+    pub route: Option<Arc<Route>>,
+    /// The session that came, where it is valid.
+    pub session: Option<Arc<AgentSession>>,
 }
 
 impl Reply {
     /// `answer`, because of `reason`.
     #[must_use]
     pub const fn new(answer: Answer, reason: &'static str) -> Self {
-        Self { answer, cookies: Vec::new(), reason }
+        Self { answer, cookies: Vec::new(), reason, route: None, session: None }
     }
 
     /// A page, or what stands for it where no person reads it.

@@ -52,6 +52,6 @@ pub async fn start(
             code_verifier: &new.attempt.code_verifier,
         })
         .await?;
-    let cookies = evicted(cookies).chain([new.cookie]).collect();
+    let cookies = evicted(cookies, new.cookie.len()).chain([new.cookie]).collect();
     Ok(Started { location, cookies })
 }

@@ -129,6 +129,14 @@ pub enum Failure {
     Verification(LoginError),
 }
 
+impl Failure {
+    /// Whether the provider no longer takes the code (RFC 6749 section 5.2): AgentConnect's live a minute or less, which
+    /// a machine that slept, or a tab that was restored, outlasts.
+    fn is_a_stale_code(&self) -> bool {
+        matches!(self, Self::Verification(LoginError::TokenEndpoint { error }) if error == "invalid_grant")
+    }
+}
+
 /// The states that have been redeemed: each once, however often its answer comes.
 pub struct Redeemed(Cache<[u8; 32], ()>);
 
@@ -175,23 +183,23 @@ pub async fn answer(answer: Answer, context: &Context<'_>) -> Outcome {
     };
     let attempt = Attempt::of(&answer.state, context.cookies, context.keys, context.host, context.now);
     let Some(attempt) = attempt.filter(|_| context.redeemed.first_time(&answer.state)) else {
-        return without_attempt(state, context);
+        return without_attempt(state.return_to, state.round, context);
     };
-    judged(answer, attempt, context).await
+    judged(answer, attempt, state.round, context).await
 }
 
-fn without_attempt(state: State, context: &Context<'_>) -> Outcome {
-    let round = state.round.saturating_add(1);
+fn without_attempt(return_to: ReturnTo, round: u8, context: &Context<'_>) -> Outcome {
+    let round = round.saturating_add(1);
     if context.has_session {
-        Outcome::Return(state.return_to)
+        Outcome::Return(return_to)
     } else if round >= rounds::MOST {
         Outcome::Loop
     } else {
-        Outcome::Restart { return_to: state.return_to, round }
+        Outcome::Restart { return_to, round }
     }
 }
 
-async fn judged(answer: Answer, attempt: Attempt, context: &Context<'_>) -> Outcome {
+async fn judged(answer: Answer, attempt: Attempt, round: u8, context: &Context<'_>) -> Outcome {
     let forget = forgotten(&answer.state);
     let iss = answer.iss.as_deref();
     let verified = match &answer.result {
@@ -205,6 +213,9 @@ async fn judged(answer: Answer, attempt: Attempt, context: &Context<'_>) -> Outc
     let return_to = attempt.return_to;
     match verified {
         Ok(login) => Outcome::LoggedIn(LoggedIn { login, return_to, forget }),
+        Err(failure) if failure.is_a_stale_code() && round.saturating_add(1) < rounds::MOST => {
+            without_attempt(return_to, round, context)
+        }
         Err(failure) => Outcome::Failed(Failed { failure, return_to, forget }),
     }
 }

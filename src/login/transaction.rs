@@ -19,6 +19,9 @@ const COOKIE_PREFIX: &str = "__Host-portillon-login-";
 /// Attempts kept at once; the oldest goes first. Its `state` still leads home (see [`State`]).
 const MOST_ATTEMPTS: usize = 5;
 
+/// Bytes of attempts kept at once: with a session beside them, a request stays within what other proxies take.
+const MOST_BYTES: usize = 6 * 1024;
+
 /// AgentConnect keeps its own login page open this long, in seconds.
 const MAX_AGE: u64 = 3600;
 
@@ -96,14 +99,21 @@ pub(super) fn forgotten(state: &str) -> HeaderValue {
     cookie::removed(&cookie_name(state))
 }
 
-/// The `Set-Cookie` values that make room for one more attempt.
-pub(super) fn evicted(cookies: &OwnCookies) -> impl Iterator<Item = HeaderValue> {
+/// The `Set-Cookie` values that make room for one more attempt of `size` bytes.
+pub(super) fn evicted(cookies: &OwnCookies, size: usize) -> impl Iterator<Item = HeaderValue> {
     let started_at = |value: &str| value.split_once('.').and_then(|(time, _)| time.parse().ok()).unwrap_or(0_u64);
-    let mut attempts: Vec<_> =
-        cookies.starting_with(COOKIE_PREFIX).map(|(name, value)| (started_at(value), name)).collect();
+    let mut attempts: Vec<_> = cookies
+        .starting_with(COOKIE_PREFIX)
+        .map(|(name, value)| (started_at(value), name, name.len() + value.len()))
+        .collect();
     attempts.sort_unstable();
-    let too_many = (attempts.len() + 1).saturating_sub(MOST_ATTEMPTS);
-    attempts.into_iter().take(too_many).map(|(_, name)| cookie::removed(name))
+    let (mut count, mut bytes) = (attempts.len() + 1, size + attempts.iter().map(|(.., size)| size).sum::<usize>());
+    let too_much = attempts.into_iter().take_while(move |(.., size)| {
+        let over = count > MOST_ATTEMPTS || bytes > MOST_BYTES;
+        (count, bytes) = (count - 1, bytes - size);
+        over
+    });
+    too_much.map(|(_, name, _)| cookie::removed(name))
 }
 
 fn cookie_name(state: &str) -> String {
@@ -165,9 +175,15 @@ mod tests {
     fn the_oldest_attempts_make_room() {
         let keys = KeyRing::ephemeral(NOW);
         let attempts: Vec<_> = (0..7).map(|age| attempt(&keys, Timestamp::from_secs(NOW.as_secs() + age)).0).collect();
-        let removed: Vec<_> = evicted(&jar(&attempts.iter().collect::<Vec<_>>())).collect();
+        let removed: Vec<_> = evicted(&jar(&attempts.iter().collect::<Vec<_>>()), 500).collect();
         let oldest: Vec<_> = attempts[..3].iter().map(|new| forgotten(&new.state)).collect();
         assert_eq!(removed, oldest);
-        assert_eq!(evicted(&OwnCookies::default()).count(), 0);
+        assert_eq!(evicted(&OwnCookies::default(), 500).count(), 0);
+        let two = jar(&attempts[..2].iter().collect::<Vec<_>>());
+        assert_eq!(
+            (evicted(&two, 500).count(), evicted(&two, MOST_BYTES).count()),
+            (0, 2),
+            "large attempts need more room"
+        );
     }
 }

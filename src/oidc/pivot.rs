@@ -12,7 +12,11 @@ use crate::identity::siret::{is_siren, is_siret, siren_of_siret};
 use crate::identity::{ClaimValue, Claims};
 
 /// The claims of the agent whom `id_token` and `user_info` are about, `required` ones among them.
-pub(super) fn claims(id_token: &IdToken, user_info: &Object, required: &[String]) -> Result<Claims, LoginError> {
+pub(super) fn claims(
+    id_token: &IdToken,
+    user_info: &Object,
+    (required, denied): (&[String], &[String]),
+) -> Result<Claims, LoginError> {
     if user_info.len() > MAX_CLAIMS {
         return Err(LoginError::UserInfo(UserInfoProblem::TooManyClaims));
     }
@@ -24,7 +28,10 @@ pub(super) fn claims(id_token: &IdToken, user_info: &Object, required: &[String]
         let required = required.iter().any(|required| required == name);
         match read(name, value).filter(|value| !required || !is_empty_text(value)) {
             Some(value) => claims.insert(name, value),
-            None if required => return Err(refused(name, ClaimProblem::Malformed)),
+            // A rule that would refuse the agent by this claim must not be disarmed by its form.
+            None if required || denied.iter().any(|denied| denied == name) => {
+                return Err(refused(name, ClaimProblem::Malformed));
+            }
             None => {
                 tracing::warn!(reason = "claim_malformed", claim = name, "a claim is malformed, and therefore absent")
             }
@@ -168,7 +175,7 @@ mod tests {
 
     fn read_one(name: &str, value: Value) -> Option<ClaimValue> {
         let user_info = [(name.to_owned(), value)].into_iter().collect();
-        claims(&token(json!({})), &user_info, &[]).unwrap().get(name).cloned()
+        claims(&token(json!({})), &user_info, (&[], &[])).unwrap().get(name).cloned()
     }
 
     #[test]
@@ -179,7 +186,8 @@ mod tests {
             "roles": [], "custom": { "b": true }, "chorusdt:matricule": "m", "email_verified": true, "level": 3,
         }));
         let claims =
-            claims(&token(json!({ "acr": "eidas1", "amr": ["pwd"], "auth_time": 12 })), &user_info, &[]).unwrap();
+            claims(&token(json!({ "acr": "eidas1", "amr": ["pwd"], "auth_time": 12 })), &user_info, (&[], &[]))
+                .unwrap();
         let all: Vec<_> = claims.others().collect();
         let (text, of_json) = (|t: &str| ClaimValue::Text(t.into()), |t: &str| ClaimValue::Json(t.into()));
         assert_eq!(claims.sub(), "s");
@@ -204,7 +212,7 @@ mod tests {
     #[test]
     fn the_level_comes_from_the_id_token_alone() {
         let user_info = object(json!({ "acr": "eidas3", "amr": ["hwk"] }));
-        let claims = claims(&token(json!({ "acr": "eidas1" })), &user_info, &[]).unwrap();
+        let claims = claims(&token(json!({ "acr": "eidas1" })), &user_info, (&[], &[])).unwrap();
         assert_eq!(claims.text("acr"), Some("eidas1"));
         assert_eq!(claims.get("amr"), None);
     }
@@ -265,19 +273,19 @@ mod tests {
     #[test]
     fn a_required_claim_is_refused_missing_or_malformed() {
         let required = ["sub".to_owned(), "email".into(), "note".into()];
-        let problem = |user_info: Value| claims(&token(json!({})), &object(user_info), &required).unwrap_err();
+        let problem = |user_info: Value| claims(&token(json!({})), &object(user_info), (&required, &[])).unwrap_err();
         let expect = |claim: &str, problem| LoginError::RequiredClaim { claim: claim.into(), problem };
         assert_eq!(problem(json!({ "note": "n" })), expect("email", ClaimProblem::Missing));
         assert_eq!(problem(json!({ "note": "n", "email": null })), expect("email", ClaimProblem::Missing));
         assert_eq!(problem(json!({ "note": "n", "email": "x" })), expect("email", ClaimProblem::Malformed));
         assert_eq!(problem(json!({ "note": "", "email": "a@b" })), expect("note", ClaimProblem::Malformed));
-        assert!(claims(&token(json!({})), &object(json!({ "note": "n", "email": "a@b" })), &required).is_ok());
+        assert!(claims(&token(json!({})), &object(json!({ "note": "n", "email": "a@b" })), (&required, &[])).is_ok());
     }
 
     #[test]
     fn the_siren_is_derived_where_the_provider_sent_none() {
         let siren = |user_info: Value| {
-            claims(&token(json!({})), &object(user_info), &[]).unwrap().text("siren").map(str::to_owned)
+            claims(&token(json!({})), &object(user_info), (&[], &[])).unwrap().text("siren").map(str::to_owned)
         };
         assert_eq!(siren(json!({ "siret": "13002526500013" })).as_deref(), Some("130025265"));
         assert_eq!(siren(json!({ "siret": "13002526500013", "siren": "552032534" })).as_deref(), Some("552032534"));
@@ -285,9 +293,20 @@ mod tests {
     }
 
     #[test]
+    fn a_malformed_claim_does_not_disarm_a_rule_that_denies_by_it() {
+        let denied = ["roles".to_owned()];
+        let login = |roles: Value| claims(&token(json!({})), &object(json!({ "roles": roles })), (&[], &denied));
+        for roles in [json!("stagiaire"), json!(["stagiaire", 5]), json!({ "a": "stagiaire" }), json!(["a\u{0}"])] {
+            let refused = LoginError::RequiredClaim { claim: "roles".into(), problem: ClaimProblem::Malformed };
+            assert_eq!(login(roles.clone()).unwrap_err(), refused, "{roles}");
+        }
+        assert!(login(json!([])).is_ok() && login(json!(null)).is_ok());
+    }
+
+    #[test]
     fn ten_thousand_claims_are_no_agent() {
         let user_info = (0..10_000).map(|n| (n.to_string(), json!(n))).collect();
-        let refused = claims(&token(json!({})), &user_info, &[]).unwrap_err();
+        let refused = claims(&token(json!({})), &user_info, (&[], &[])).unwrap_err();
         assert_eq!(refused, LoginError::UserInfo(UserInfoProblem::TooManyClaims));
     }
 }

@@ -133,7 +133,7 @@ impl Provider {
         let id_token = self.id_token(&snapshot, &tokens, nonce).await?;
         let user_info = self.user_info(&snapshot, &tokens.access_token).await?;
         user_info::check(&user_info, &id_token.sub)?;
-        let claims = pivot::claims(&id_token, &user_info, &self.settings.required)?;
+        let claims = pivot::claims(&id_token, &user_info, (&self.settings.required, &self.settings.denied))?;
         Ok(Authenticated { claims, id_token: tokens.id_token })
     }
 

@@ -59,6 +59,9 @@ pub struct Settings {
     pub acr_values: Vec<String>,
     /// The claims without which a login is refused.
     pub required: Vec<String>,
+    /// The claims that rules deny by: absent is fine, but one out of its form refuses the login, since nobody can say
+    /// what it would have denied.
+    pub denied: Vec<String>,
     /// The outbound HTTP proxy (CONNECT) on the way to the provider, `http`, credentials in the URL where it wants any.
     pub proxy: Option<Url>,
     /// The certificate authorities believed for the provider's certificate, DER; empty: those of the system.
@@ -191,6 +194,7 @@ mod tests {
             scope: vec!["openid".into(), "email".into()],
             acr_values: Vec::new(),
             required: Vec::new(),
+            denied: Vec::new(),
             proxy: None,
             ca: Vec::new(),
         }

@@ -67,6 +67,7 @@ pub(super) fn settings(issuer: &str, algorithm: Option<SignatureAlgorithm>) -> S
         scope: ["openid", "given_name", "usual_name", "email", "uid"].map(str::to_owned).into(),
         acr_values: Vec::new(),
         required: ["sub", "given_name", "usual_name", "email", "uid"].map(str::to_owned).into(),
+        denied: Vec::new(),
         proxy: None,
         ca: Vec::new(),
     }

@@ -28,6 +28,21 @@ async fn a_websocket_passes_bytes_both_ways() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "fails now and then on a busy machine: pingora 0.9.1 ends a tunnel whose 101 comes too soon"]
+async fn a_websocket_that_answers_at_once_stays_open() {
+    let world = World::start().await;
+    world.upstream.answer("/ws", Answer::prompt_websocket());
+    let mut browser = world.logged_in(&Agent::angela()).await;
+    for attempt in 0..200 {
+        let mut connection = asked(&world, &mut browser, websocket(PAIE, "/ws")).await;
+        assert_eq!(connection.response("GET").await.status, 101);
+        connection.send("hello").await;
+        assert_eq!(connection.exactly(5).await, b"hello", "attempt {attempt}");
+    }
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_idle_websocket_outlives_a_minute() {
     let world = World::start().await;
     world.upstream.answer("/ws", Answer::websocket());

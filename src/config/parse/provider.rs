@@ -46,8 +46,9 @@ pub(super) fn read(section: &Section<'_>, prefix: &str, surroundings: &Surroundi
 }
 
 impl Provider {
-    /// The settings of the client; none where an error was told.
-    pub(super) fn settings(&self, required: Vec<String>) -> Option<Settings> {
+    /// The settings of the client, which needs `required` claims and well-formed `denied` ones; none where an error was
+    /// told.
+    pub(super) fn settings(&self, required: Vec<String>, denied: Vec<String>) -> Option<Settings> {
         let client = &self.client;
         Some(Settings {
             preset: self.vocabulary.preset,
@@ -60,6 +61,7 @@ impl Provider {
             scope: self.vocabulary.scope.clone(),
             acr_values: client.acr_values.clone(),
             required,
+            denied,
             proxy: client.proxy.clone(),
             ca: client.ca.clone(),
         })
