@@ -32,6 +32,17 @@ const fn fold(byte: u8) -> u8 {
     }
 }
 
+/// The parts of `bytes` between the bytes `separator`.
+pub fn split(bytes: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Some(bytes);
+    std::iter::from_fn(move || {
+        let bytes = rest?;
+        let Some(at) = memchr::memchr(separator, bytes) else { return rest.take() };
+        rest = Some(&bytes[at + 1..]);
+        Some(&bytes[..at])
+    })
+}
+
 /// A peer whose `Forwarded` and `X-Forwarded-*` are believed (`trusted_proxies`).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum TrustedProxy {
@@ -56,6 +67,14 @@ impl TrustedProxy {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn parts_are_those_of_the_standard_library() {
+        for text in ["", ";", "a", "a;b", ";a;;b;", "a;b;c;"] {
+            let expected: Vec<&[u8]> = text.as_bytes().split(|byte| *byte == b';').collect();
+            assert_eq!(split(text.as_bytes(), b';').collect::<Vec<_>>(), expected, "{text}");
+        }
+    }
 
     #[test]
     fn every_spelling_an_upstream_might_fold_together_folds_together() {

@@ -7,6 +7,8 @@
 use cookie::{Cookie, SameSite, time};
 use http::HeaderValue;
 
+use crate::http_ext::split;
+
 /// What every cookie name of ours starts with.
 pub const PREFIX: &str = "__Host-portillon";
 
@@ -142,7 +144,7 @@ fn chunk_name(name: &str, index: usize) -> String {
 }
 
 fn pairs(field: &[u8]) -> impl Iterator<Item = &[u8]> {
-    field.split(|byte| *byte == b';').map(trim_blank).filter(|pair| !pair.is_empty())
+    split(field, b';').map(trim_blank).filter(|pair| !pair.is_empty())
 }
 
 fn trim_blank(mut bytes: &[u8]) -> &[u8] {
