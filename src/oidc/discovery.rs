@@ -161,7 +161,7 @@ impl Discovery {
         match self.checked(documents) {
             Ok(snapshot) => self.snapshot.store(Some(Arc::new(snapshot))),
             Err(error) => {
-                tracing::warn!(reason = "provider_cache_refused", %error, "the cached provider metadata are refused")
+                tracing::warn!(reason = "provider_cache_refused", %error, "the cached provider metadata are refused");
             }
         }
     }

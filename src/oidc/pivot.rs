@@ -33,7 +33,7 @@ pub(super) fn claims(
                 return Err(refused(name, ClaimProblem::Malformed));
             }
             None => {
-                tracing::warn!(reason = "claim_malformed", claim = name, "a claim is malformed, and therefore absent")
+                tracing::warn!(reason = "claim_malformed", claim = name, "a claim is malformed, and therefore absent");
             }
         }
     }

@@ -108,7 +108,7 @@ mod entry {
             .head
             .word(1)
             .split_once('?')
-            .map_or((request.head.word(1), None), |(path, query)| (path, Some(query)));
+            .map_or_else(|| (request.head.word(1), None), |(path, query)| (path, Some(query)));
         let authority = request.head.value("host").unwrap_or_default();
         let target = Target { method: request.head.word(0), authority, path, query };
         let received = ReceivedRequest { target, headers: &request.head.fields };
