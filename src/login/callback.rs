@@ -185,7 +185,7 @@ pub async fn answer(answer: Answer, context: &Context<'_>) -> Outcome {
     let Some(attempt) = attempt.filter(|_| context.redeemed.first_time(&answer.state)) else {
         return without_attempt(state.return_to, state.round, context);
     };
-    judged(answer, attempt, state.round, context).await
+    judged(answer, attempt, context).await
 }
 
 fn without_attempt(return_to: ReturnTo, round: u8, context: &Context<'_>) -> Outcome {
@@ -199,7 +199,7 @@ fn without_attempt(return_to: ReturnTo, round: u8, context: &Context<'_>) -> Out
     }
 }
 
-async fn judged(answer: Answer, attempt: Attempt, round: u8, context: &Context<'_>) -> Outcome {
+async fn judged(answer: Answer, attempt: Attempt, context: &Context<'_>) -> Outcome {
     let forget = forgotten(&answer.state);
     let iss = answer.iss.as_deref();
     let verified = match &answer.result {
@@ -213,9 +213,7 @@ async fn judged(answer: Answer, attempt: Attempt, round: u8, context: &Context<'
     let return_to = attempt.return_to;
     match verified {
         Ok(login) => Outcome::LoggedIn(LoggedIn { login, return_to, forget }),
-        Err(failure) if failure.is_a_stale_code() && round.saturating_add(1) < rounds::MOST => {
-            without_attempt(return_to, round, context)
-        }
+        Err(failure) if failure.is_a_stale_code() && context.has_session => Outcome::Return(return_to),
         Err(failure) => Outcome::Failed(Failed { failure, return_to, forget }),
     }
 }

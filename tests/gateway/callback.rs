@@ -281,7 +281,7 @@ async fn code_and_error_together_are_refused() {
 async fn a_hostile_error_is_escaped() {
     // A12-3
     let world = World::start().await;
-    let hostile = r#""><img src=x onerror=alert(1)>{{7*7}}<script>alert(1)</script>"#;
+    let hostile = r#""><img src=x onerror=alert(1)>{{1234*5678}}<script>alert(1)</script>"#;
     for name in ["error", "error_description", "error_uri", "state", "iss"] {
         let browser = world.browser();
         let callback = browser.clone().up_to_callback(HOME).await;
@@ -293,7 +293,7 @@ async fn a_hostile_error_is_escaped() {
             let response = browser.clone().step(url.as_str()).await;
             let text = response.text();
             assert!(
-                !text.contains("<img") && !text.contains("<script>alert") && !text.contains("49"),
+                !text.contains("<img") && !text.contains("<script>alert") && !text.contains("7006652"),
                 "{name}: {text}"
             );
         }
