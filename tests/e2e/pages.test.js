@@ -89,6 +89,8 @@ describe("our pages", () => {
       }),
     ]);
     assert.equal(answer.status(), 401);
+    // The answer is here before its page is: the style sheet that it replaces has no heading.
+    await page.locator("h1").waitFor();
     await page.waitForLoadState();
     assert.equal(application.received.length, before, "not a byte reached the application");
     await inspect(page, "session-ended");
