@@ -17,10 +17,10 @@ use pingora::{Error, ErrorType, Result};
 use super::decide::Forward;
 use super::site::{RequestKey, RequestSigning, Route, Site};
 use crate::clock::Timestamp;
-use crate::crypto::{base64url, random};
+use crate::crypto::random;
 use crate::identity::Assertion;
 use crate::session::{Session, cookie};
-use crate::signature::{CoveredFields, Target};
+use crate::signature::{self, CoveredFields, Target};
 use crate::upstream::Upstream;
 
 /// The identity of one session for one route, made at its first request and used for every other.
@@ -194,7 +194,7 @@ fn sign(head: &mut RequestHeader, route: &Route, covered: &CoveredFields, site: 
         let target = std::str::from_utf8(head.raw_path()).unwrap_or("/");
         let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
         let target = Target { method: head.method.as_str(), authority: route.host.authority.as_str(), path, query };
-        signer.sign(key, &target, covered, now, &base64url(&random::<16>()))
+        signer.sign(key, &target, covered, now, &signature::nonce())
     };
     head.insert_header("Signature-Input", fields.signature_input)?;
     head.insert_header("Signature", fields.signature)

@@ -13,7 +13,7 @@ use crate::gateway::{Host, RequestKey, RequestSigning, Route, Services, Site};
 use crate::identity::{AssertionIssuer, HeaderPlan};
 use crate::listener::Binding;
 use crate::listener::tls::{Certificates, TlsError};
-use crate::oidc::{Provider, SettingsError};
+use crate::oidc::{Preset, Provider, SettingsError};
 use crate::page::{Pages, PagesError};
 use crate::route::Table;
 use crate::session::Sessions;
@@ -76,12 +76,22 @@ pub(super) fn site(config: &Config, services: Services, previous: Option<&Site>)
             Some(previous) => sessions.remembering(&previous.sessions),
             None => sessions,
         },
-        pages: Pages::new(config.server.pages_dir.as_deref())?,
+        pages: pages(config)?,
         hosts,
         routes,
         unrouted: services.metrics.route(NO_ROUTE),
         prepared: Cache::builder().max_capacity(PREPARED).time_to_idle(PREPARED_IDLE).build(),
         services,
+    })
+}
+
+/// Pages that call the provider what agents call it: AgentConnect is ProConnect to them, any other goes by its host.
+fn pages(config: &Config) -> Result<Pages, PagesError> {
+    let pages = Pages::new(config.server.pages_dir.as_deref())?;
+    let issuer = url::Url::parse(&config.provider.issuer).ok();
+    Ok(match (config.provider.preset, issuer.as_ref().and_then(url::Url::host_str)) {
+        (Preset::OpenId, Some(host)) => pages.with_provider_name(host),
+        (Preset::AgentConnect | Preset::OpenId, _) => pages,
     })
 }
 
