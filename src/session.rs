@@ -12,6 +12,7 @@ use crate::identity::Claims;
 
 mod codec;
 pub mod cookie;
+mod opened_before;
 mod sessions;
 
 pub use codec::Login;

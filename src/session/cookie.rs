@@ -4,6 +4,8 @@
 //! `Secure` and `Path=/`. Browsers accept these over plain HTTP on localhost too. A value longer than one cookie may be
 //! is cut into a bounded number of chunks; any inconsistency between chunks is no value.
 
+use std::borrow::Cow;
+
 use cookie::{Cookie, SameSite, time};
 use http::HeaderValue;
 
@@ -72,12 +74,12 @@ impl OwnCookies {
 
     /// The value that [`chunked`] cut into cookies called `name`.
     #[must_use]
-    pub fn joined(&self, name: &str) -> Option<String> {
+    pub fn joined(&self, name: &str) -> Option<Cow<'_, str>> {
         let (count, first) = self.value(name)?.split_at_checked(1)?;
         let count: usize = count.parse().ok().filter(|count| (1..=MAX_CHUNKS).contains(count))?;
-        let mut joined = first.to_owned();
+        let mut joined = Cow::Borrowed(first);
         for index in 1..count {
-            joined.push_str(self.value(&chunk_name(name, index))?);
+            joined.to_mut().push_str(self.value(&chunk_name(name, index))?);
         }
         Some(joined)
     }
@@ -182,7 +184,7 @@ mod tests {
             let cookies = chunked(PREFIX, &value, &OwnCookies::default()).unwrap();
             assert!(cookies.iter().all(|cookie| cookie.len() <= 4096));
             let expected = if length == 0 { None } else { Some(value) };
-            assert_eq!(sent_back(&cookies).joined(PREFIX), expected, "{length}");
+            assert_eq!(sent_back(&cookies).joined(PREFIX).as_deref(), expected.as_deref(), "{length}");
         }
         assert!(chunked(PREFIX, &"a".repeat(MAX_CHUNK * MAX_CHUNKS + 1), &OwnCookies::default()).is_none());
     }

@@ -1,4 +1,4 @@
-//! Opening, issuing and ending sessions. A cookie that was opened before costs one hash and one look-up.
+//! Opening, issuing and ending sessions. A cookie that was opened before costs one look-up.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,17 +9,18 @@ use moka::sync::Cache;
 
 use super::codec::{Login, Record};
 use super::cookie::{self, OwnCookies};
+use super::opened_before::OpenedBefore;
 use super::{Lifetime, Session, SessionId, Standing};
 use crate::clock::{Clock, Timestamp};
 use crate::crypto::aead::{OpenError, Purpose};
 use crate::crypto::key_ring::{KeyRing, KeyRings};
-use crate::crypto::{base64url, from_base64url, random, sha256};
+use crate::crypto::{base64url, from_base64url, random};
 use crate::secret::Secret;
 
 const PURPOSE: Purpose = Purpose::new("session");
 
-/// Opened sessions kept at hand: some 10 MiB where every agent has a large identity.
-const OPENED: u64 = 4096;
+/// Sessions whose last renewal is remembered.
+const RENEWED: u64 = 4096;
 
 /// Ended sessions remembered, so that an answer still on its way to the agent does not bring one back to life.
 const ENDED: u64 = 16_384;
@@ -33,9 +34,7 @@ pub struct Sessions {
     keys: Arc<KeyRings>,
     lifetime: Lifetime,
     clock: Clock,
-    /// By the SHA-256 of key ring, host and cookie value; filled only by what opened. A key that is taken away takes
-    /// what it opened along.
-    opened: Cache<[u8; 32], Arc<Session>>,
+    opened: OpenedBefore,
     ended: Cache<SessionId, ()>,
     /// When a session's cookie was last sealed again.
     renewed: Cache<SessionId, Timestamp>,
@@ -79,7 +78,7 @@ impl Sessions {
             .eviction_policy(EvictionPolicy::lru())
             .time_to_live(lifetime.absolute)
             .build();
-        Self { keys, lifetime, clock, opened: Cache::new(OPENED), ended, renewed: Cache::new(OPENED) }
+        Self { keys, lifetime, clock, opened: OpenedBefore::new(), ended, renewed: Cache::new(RENEWED) }
     }
 
     /// The same sessions, with what `previous` ones remember of ended ones.
@@ -142,13 +141,11 @@ impl Sessions {
 
     fn opened(&self, value: &str, host: &str) -> Result<Arc<Session>, OpenError> {
         let keys = self.keys.load();
-        let keys_are = keys.fingerprint().to_be_bytes();
-        let digest = sha256(&[&keys_are, host.as_bytes(), b"\0", value.as_bytes()].concat());
-        if let Some(session) = self.opened.get(&digest) {
+        if let Some(session) = self.opened.find(keys.fingerprint(), host, value) {
             return Ok(session);
         }
         let session = Arc::new(record(&keys, value, host)?.session);
-        self.opened.insert(digest, Arc::clone(&session));
+        self.opened.note(keys.fingerprint(), host, value, &session);
         Ok(session)
     }
 
