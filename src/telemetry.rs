@@ -1,6 +1,7 @@
 //! What the gateway tells about itself: logs and metrics. Never a secret, a token or a cookie; an agent appears by the
 //! pseudonym of their session only, and in no metric at all.
 
+mod json_line;
 pub mod log;
 pub mod metrics;
 

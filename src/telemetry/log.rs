@@ -11,6 +11,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 
 use super::Decision;
+use super::json_line::JsonLine;
 
 /// The environment variable that says what is logged, in the syntax of `RUST_LOG`.
 pub const FILTER_VARIABLE: &str = "PORTILLON_LOG";
@@ -82,9 +83,7 @@ where
 {
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
     match format {
-        LogFormat::Json => {
-            Box::new(builder.json().flatten_event(true).with_current_span(false).with_span_list(false).finish())
-        }
+        LogFormat::Json => Box::new(builder.event_format(JsonLine).finish()),
         LogFormat::Text => Box::new(builder.with_ansi(false).finish()),
     }
 }
