@@ -16,7 +16,7 @@ pub mod sign;
 pub mod verify;
 
 pub use component::{Component, Target};
-pub use sign::{CoveredFields, SignatureFields, Signer, nonce};
+pub use sign::{CoveredFields, SignatureFields, Signer};
 
 /// The label of our signature in `Signature-Input` and `Signature` (RFC 9421 section 4).
 pub const LABEL: &str = "portillon";

@@ -10,9 +10,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use portillon::clock::{Clock, Timestamp};
 use portillon::crypto::key_ring::KeyRing;
+use portillon::crypto::random_token;
 use portillon::crypto::signing::SigningKey;
 use portillon::identity::{ClaimValue, Claims, Encoding, HeaderPlan, HeaderPrefix};
-use portillon::signature::{Algorithm, CoveredFields, Signer, Target, nonce};
+use portillon::signature::{Algorithm, CoveredFields, Signer, Target};
 use serde_json::{Map, Value, json};
 
 #[path = "verifier/documented.rs"]
@@ -72,7 +73,7 @@ impl Gateway {
         let identity = plan.headers(&agent(), "pseudonym");
         let signer = Signer::new(TAG.to_owned(), Duration::from_secs(60));
         let covered = CoveredFields::new(identity.iter());
-        let fields = signer.sign(self.key(algorithm), &target, &covered, created, &nonce());
+        let fields = signer.sign(self.key(algorithm), &target, &covered, created, &random_token::<16>());
         let bytes = |name: &str, value: &[u8]| (name.to_owned(), value.to_vec());
         let mut headers = vec![bytes("Host", target.authority.as_bytes()), bytes("Accept", b"text/html")];
         headers.extend(identity.iter().map(|(name, value)| bytes(name, value.as_bytes())));
@@ -250,7 +251,7 @@ fn a_public_request_is_accepted_and_carries_no_identity() {
     let gateway = Gateway::new();
     let signer = Signer::new(TAG.to_owned(), Duration::from_secs(60));
     let key = gateway.key(Algorithm::Ed25519);
-    let fields = signer.sign(key, &TARGET, &CoveredFields::none(), gateway.now, &nonce());
+    let fields = signer.sign(key, &TARGET, &CoveredFields::none(), gateway.now, &random_token::<16>());
     let mut request = gateway.honest(Algorithm::Ed25519);
     request.headers.retain(|(name, _)| name == "Host");
     let request = request

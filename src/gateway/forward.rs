@@ -4,6 +4,7 @@
 //! pingora has removed hop-by-hop fields, and those that `Connection` names, before this runs: nothing that is added
 //! here can be taken away by the client (RFC 9110 section 7.6.1).
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -17,10 +18,10 @@ use pingora::{Error, ErrorType, Result};
 use super::decide::Forward;
 use super::site::{RequestKey, RequestSigning, Route, Site};
 use crate::clock::Timestamp;
-use crate::crypto::random;
+use crate::crypto::{base64url, random};
 use crate::identity::Assertion;
 use crate::session::{Session, cookie};
-use crate::signature::{self, CoveredFields, Target};
+use crate::signature::{CoveredFields, Target};
 use crate::upstream::Upstream;
 
 /// The identity of one session for one route, made at its first request and used for every other.
@@ -51,6 +52,27 @@ impl Prepared {
     }
 }
 
+/// What a request needs of chance, drawn at once: each draw has a price of its own.
+struct Chance([u8; 40]);
+
+impl Chance {
+    fn draw() -> Self {
+        Self(random())
+    }
+
+    fn trace_id(&self) -> String {
+        hex(&self.0[..16])
+    }
+
+    fn parent_id(&self) -> String {
+        hex(&self.0[16..24])
+    }
+
+    fn nonce(&self) -> String {
+        base64url(&self.0[24..])
+    }
+}
+
 fn assert(site: &Site, route: &Route, session: &Session, now: Timestamp) -> Option<Assertion> {
     let issuer = route.assertion.as_ref()?;
     let keys = site.services.keys.load();
@@ -63,6 +85,7 @@ fn assert(site: &Site, route: &Route, session: &Session, now: Timestamp) -> Opti
 ///
 /// None in practice: every value is made of visible ASCII.
 pub fn adapt(head: &mut RequestHeader, forward: &Forward, site: &Site, request_id: &str) -> Result<()> {
+    let chance = Chance::draw();
     drop_reserved(head, site);
     if !forward.upgrade {
         head.remove_header(&UPGRADE);
@@ -71,9 +94,9 @@ pub fn adapt(head: &mut RequestHeader, forward: &Forward, site: &Site, request_i
     own_cookies(head)?;
     to_origin(head, forward)?;
     forwarding(head, forward)?;
-    trace(head)?;
+    trace(head, &chance)?;
     head.insert_header("X-Request-Id", request_id)?;
-    identify(head, forward, site)
+    identify(head, forward, site, &chance)
 }
 
 /// What parts this request's connections from everybody else's: nothing, unless the application binds identity to the
@@ -123,30 +146,30 @@ fn forwarding(head: &mut RequestHeader, forward: &Forward) -> Result<()> {
     let told = &forward.route.host.told;
     head.insert_header("X-Forwarded-Proto", told.scheme.clone())?;
     head.insert_header("X-Forwarded-Host", told.authority.clone())?;
-    if let Some(client) = forward.client {
-        head.insert_header("X-Forwarded-For", client.to_string())?;
-    }
-    head.insert_header(FORWARDED, format!("for={}{}", forwarded_node(forward.client), told.forwarded))
+    let client = forward.client.as_ref().map(IpAddr::to_string);
+    head.insert_header(FORWARDED, ["for=", &forwarded_node(client.as_deref()), &told.forwarded].concat())?;
+    client.map_or(Ok(()), |client| head.insert_header("X-Forwarded-For", client))
 }
 
-/// RFC 7239 section 6: an IPv6 address is bracketed and quoted.
-fn forwarded_node(client: Option<IpAddr>) -> String {
+/// RFC 7239 section 6: an IPv6 address, which its colons tell, is bracketed and quoted.
+fn forwarded_node(client: Option<&str>) -> Cow<'_, str> {
     match client {
-        Some(IpAddr::V4(address)) => address.to_string(),
-        Some(IpAddr::V6(address)) => format!("\"[{address}]\""),
-        None => "unknown".to_owned(),
+        Some(address) if address.contains(':') => format!("\"[{address}]\"").into(),
+        Some(address) => address.into(),
+        None => "unknown".into(),
     }
 }
 
 /// Continues the trace that the request belongs to, or begins one (W3C Trace Context section 3).
-fn trace(head: &mut RequestHeader) -> Result<()> {
+fn trace(head: &mut RequestHeader, chance: &Chance) -> Result<()> {
     let given = head.headers.get("traceparent").and_then(|value| value.to_str().ok()).and_then(trace_id_and_flags);
-    let span = hex(&random::<8>());
-    let continued = given.map(|(trace_id, flags)| format!("00-{trace_id}-{span}-{flags}"));
+    let parent_id = chance.parent_id();
+    let continued = given.map(|(trace_id, flags)| ["00", trace_id, &parent_id, flags].join("-"));
     if continued.is_none() {
         head.remove_header("tracestate");
     }
-    head.insert_header("traceparent", continued.unwrap_or_else(|| format!("00-{}-{span}-00", hex(&random::<16>()))))
+    let begun = || ["00", &chance.trace_id(), &parent_id, "00"].join("-");
+    head.insert_header("traceparent", continued.unwrap_or_else(begun))
 }
 
 fn trace_id_and_flags(traceparent: &str) -> Option<(&str, &str)> {
@@ -163,13 +186,21 @@ fn trace_id_and_flags(traceparent: &str) -> Option<(&str, &str)> {
 
 fn hex(bytes: &[u8]) -> String {
     let digit = |nibble: u8| char::from(b"0123456789abcdef"[usize::from(nibble)]);
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 0xF)]).collect()
+    let mut text = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        text.push(digit(byte >> 4));
+        text.push(digit(byte & 0xF));
+    }
+    text
 }
 
-fn identify(head: &mut RequestHeader, forward: &Forward, site: &Site) -> Result<()> {
+fn identify(head: &mut RequestHeader, forward: &Forward, site: &Site, chance: &Chance) -> Result<()> {
+    let nonce = chance.nonce();
     let now = site.services.clock.now();
     let route = &forward.route;
-    let Some(session) = forward.permit.session() else { return sign(head, route, &CoveredFields::none(), site, now) };
+    let Some(session) = forward.permit.session() else {
+        return sign(head, route, &CoveredFields::none(), site, (now, &nonce));
+    };
     let prepared =
         site.prepared.get_with((session.id(), route.index), || Arc::new(Prepared::new(site, route, session, now)));
     for (name, value) in &prepared.headers {
@@ -178,10 +209,16 @@ fn identify(head: &mut RequestHeader, forward: &Forward, site: &Site) -> Result<
     if let Some((name, token)) = prepared.assertion(site, route, session, now) {
         head.insert_header(name, token)?;
     }
-    sign(head, route, &prepared.covered, site, now)
+    sign(head, route, &prepared.covered, site, (now, &nonce))
 }
 
-fn sign(head: &mut RequestHeader, route: &Route, covered: &CoveredFields, site: &Site, now: Timestamp) -> Result<()> {
+fn sign(
+    head: &mut RequestHeader,
+    route: &Route,
+    covered: &CoveredFields,
+    site: &Site,
+    (now, nonce): (Timestamp, &str),
+) -> Result<()> {
     let Some(RequestSigning { signer, key }) = &route.signing else { return Ok(()) };
     let keys = site.services.keys.load();
     let key = match key {
@@ -194,7 +231,7 @@ fn sign(head: &mut RequestHeader, route: &Route, covered: &CoveredFields, site: 
         let target = std::str::from_utf8(head.raw_path()).unwrap_or("/");
         let (path, query) = target.split_once('?').map_or((target, None), |(path, query)| (path, Some(query)));
         let target = Target { method: head.method.as_str(), authority: route.host.authority.as_str(), path, query };
-        signer.sign(key, &target, covered, now, &signature::nonce())
+        signer.sign(key, &target, covered, now, nonce)
     };
     head.insert_header("Signature-Input", fields.signature_input)?;
     head.insert_header("Signature", fields.signature)
@@ -242,8 +279,8 @@ mod tests {
 
     #[test]
     fn an_ipv6_client_is_bracketed_and_quoted() {
-        assert_eq!(forwarded_node("2001:db8::1".parse().ok()), "\"[2001:db8::1]\"");
-        assert_eq!(forwarded_node("10.0.0.1".parse().ok()), "10.0.0.1");
+        assert_eq!(forwarded_node(Some("2001:db8::1")), "\"[2001:db8::1]\"");
+        assert_eq!(forwarded_node(Some("10.0.0.1")), "10.0.0.1");
         assert_eq!(forwarded_node(None), "unknown");
     }
 

@@ -11,17 +11,10 @@ use super::component::{Component, Target};
 use super::params::{self, Params};
 use super::{Algorithm, LABEL};
 use crate::clock::Timestamp;
-use crate::crypto::random_token;
 use crate::crypto::signing::SigningKey;
 
 /// Room for the derived components and the parameters, so that a base is allocated once.
 const TYPICAL_BASE: usize = 512;
-
-/// A fresh `nonce`: 16 random bytes in base64url.
-#[must_use]
-pub fn nonce() -> String {
-    random_token::<16>()
-}
 
 /// Signs the requests of one route.
 #[derive(Clone, Debug)]
@@ -170,11 +163,5 @@ pub(super) mod tests {
         let key = SigningKey::generate(KeyType::Ed25519).unwrap();
         let (input, _) = sign(&key, "a\";x=\"\\\r\né", &CoveredFields::none());
         assert!(input.ends_with(";tag=\"a\\\";x=\\\"\\\\???\""), "{input}");
-    }
-
-    #[test]
-    fn nonces_are_16_random_bytes() {
-        assert_eq!(nonce().len(), 22);
-        assert_ne!(nonce(), nonce());
     }
 }

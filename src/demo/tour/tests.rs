@@ -21,7 +21,7 @@ use crate::identity::assertion::AssertionIssuer;
 use crate::identity::header::{HeaderPlan, HeaderPrefix};
 use crate::identity::{ClaimValue, Claims, Encoding};
 use crate::secret::Secret;
-use crate::signature::{Algorithm, CoveredFields, Signer, Target, nonce};
+use crate::signature::{Algorithm, CoveredFields, Signer, Target};
 
 const SECRET: &str = "a secret of at least thirty-two characters";
 
@@ -99,7 +99,7 @@ impl Toy {
         let target = Target { method: "GET", authority, path, query: request.uri().query() };
         let key = self.ring.request_key(Algorithm::Ed25519, now).unwrap();
         let signer = Signer::new(ROUTE.to_owned(), Duration::from_secs(60));
-        let signed = signer.sign(key, &target, &CoveredFields::new(headers.iter()), now, &nonce());
+        let signed = signer.sign(key, &target, &CoveredFields::new(headers.iter()), now, &random_token::<16>());
 
         let url = format!("http://{}{}", self.upstream, request.uri());
         let mut copy = Request::get(&url).header(HOST, authority).header("X-Agent-Assertion", token);
