@@ -33,6 +33,7 @@ use request::Request;
 use respond::Reply;
 
 use crate::page::Message;
+use crate::upstream::tunnel;
 
 /// How long a client may go on sending a body that nobody reads, so that it gets to see the answer.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -146,12 +147,16 @@ impl ProxyHttp for Gateway {
         let turn = exchange.begin_try()?;
         let forward = exchange.forwarded()?;
         let isolation = forward::isolation(session.req_header(), forward);
-        forward.route.upstream.peer(turn, isolation).await.map(Box::new).map_err(|error| {
+        let mut peer = forward.route.upstream.peer(turn, isolation).await.map_err(|error| {
             let context = "the upstream's name does not resolve";
             let mut error = Error::because(ErrorType::ConnectError, context, error).into_up();
             error.set_retry(exchange.may_try_again());
             error
-        })
+        })?;
+        if forward.upgrade {
+            tunnel::prepare(&mut peer);
+        }
+        Ok(Box::new(peer))
     }
 
     async fn request_body_filter(

@@ -3,6 +3,7 @@
 pub mod origin;
 mod peer;
 mod resolve;
+pub mod tunnel;
 
 pub use origin::Origin;
 pub use peer::{Reach, Upstream, UpstreamError};

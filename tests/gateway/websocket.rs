@@ -28,7 +28,6 @@ async fn a_websocket_passes_bytes_both_ways() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "fails now and then on a busy machine: pingora 0.9.1 ends a tunnel whose 101 comes too soon"]
 async fn a_websocket_that_answers_at_once_stays_open() {
     let world = World::start().await;
     world.upstream.answer("/ws", Answer::prompt_websocket());
