@@ -1,5 +1,6 @@
 //! Answers: our own, written out; and the upstream's, on their way to the agent.
 
+use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -159,6 +160,14 @@ pub fn turn_into_logout(head: &mut ResponseHeader, ended: crate::logout::Ended) 
     Ok(())
 }
 
+const MALFORMED_BODY: Message<'_> = Message::BadRequest { code: "request_invalid", status: StatusCode::BAD_REQUEST };
+
+/// Whether the connection layer refused what the body is made of: the client is still there, and can be told.
+fn is_malformed(error: &Error) -> bool {
+    let cause = error.root_cause().downcast_ref::<io::Error>();
+    cause.is_some_and(|cause| cause.kind() == io::ErrorKind::InvalidData)
+}
+
 /// Status and page for a request that could not be proxied; none where the agent is gone.
 pub fn failure<'a>(error: &Error, application: &'a str) -> Option<Message<'a>> {
     match (error.etype(), error.esource()) {
@@ -167,6 +176,7 @@ pub fn failure<'a>(error: &Error, application: &'a str) -> Option<Message<'a>> {
             code: "request_refused",
             status: StatusCode::from_u16(*status).unwrap_or(StatusCode::BAD_REQUEST),
         }),
+        (_, ErrorSource::Downstream) if is_malformed(error) => Some(MALFORMED_BODY),
         (_, ErrorSource::Downstream) => match error.etype() {
             ErrorType::ConnectionClosed | ErrorType::ReadError | ErrorType::WriteError | ErrorType::WriteTimedout => {
                 None
@@ -174,7 +184,7 @@ pub fn failure<'a>(error: &Error, application: &'a str) -> Option<Message<'a>> {
             ErrorType::ReadTimedout => {
                 Some(Message::BadRequest { code: "request_body_timeout", status: StatusCode::REQUEST_TIMEOUT })
             }
-            _ => Some(Message::BadRequest { code: "request_invalid", status: StatusCode::BAD_REQUEST }),
+            _ => Some(MALFORMED_BODY),
         },
         (
             ErrorType::ConnectTimedout
