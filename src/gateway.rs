@@ -130,7 +130,7 @@ impl ProxyHttp for Gateway {
             return Error::e_explain(ErrorType::HTTPStatus(400), "the request target is no UTF-8");
         };
         exchange.ask(&request);
-        let decision = decide::decide(&exchange.site, &request, exchange.client(), &exchange.request_id);
+        let decision = decide::decide(&exchange.site, &request, exchange.origin(), &exchange.request_id);
         exchange.decide(&decision);
         let reply = match decision {
             Decision::Endpoint(endpoint, visit) => visited(session, exchange, endpoint, &visit).await?,

@@ -112,12 +112,27 @@ pub enum Decision {
     Reply(Box<Reply>),
 }
 
-/// Decides. `client` is who sent the request, `request_id` is shown on pages.
-pub fn decide(site: &Site, request: &Request<'_>, client: Option<IpAddr>, request_id: &str) -> Decision {
-    let desk = Desk { site, request, client, request_id };
+const MISDIRECTED: Message<'_> = Message::BadRequest { code: "misdirected", status: StatusCode::MISDIRECTED_REQUEST };
+
+/// Where a request comes from, as its connection tells.
+#[derive(Clone, Copy, Debug)]
+pub struct Origin<'c> {
+    /// Who sent it.
+    pub client: Option<IpAddr>,
+    /// The server name that the client asked for in its TLS handshake, lower case.
+    pub server_name: Option<&'c str>,
+}
+
+/// Decides. `request_id` is shown on pages.
+pub fn decide(site: &Site, request: &Request<'_>, from: Origin<'_>, request_id: &str) -> Decision {
+    let desk = Desk { site, request, client: from.client, request_id };
     let Some(host) = site.host(request.host()) else {
         return desk.refuse(None, &Message::UnknownSite { host: request.host() });
     };
+    // RFC 9110 section 7.4: a connection made for one site is no way into another, whatever its certificate covers.
+    if from.server_name.is_some_and(|name| name != host.authority.host()) {
+        return desk.refuse(None, &MISDIRECTED);
+    }
     if let Some(decision) = desk.endpoint(host) {
         return decision;
     }

@@ -10,7 +10,7 @@ use pingora::proxy::Session;
 use pingora::{Error, ErrorType, Result};
 
 use super::context::{self, Peer};
-use super::decide::{Decision, Forward, format};
+use super::decide::{Decision, Forward, Origin, format};
 use super::request::Request;
 use super::respond::{self, Reply};
 use super::site::{Route, Site};
@@ -104,10 +104,13 @@ impl Exchange {
         });
     }
 
-    /// Who asked, where that is an address.
+    /// Where the request comes from.
     #[must_use]
-    pub fn client(&self) -> Option<IpAddr> {
-        self.asked.as_ref().and_then(|asked| asked.client)
+    pub fn origin(&self) -> Origin<'_> {
+        Origin {
+            client: self.asked.as_ref().and_then(|asked| asked.client),
+            server_name: self.connection.as_ref().and_then(|connection| connection.server_name.as_deref()),
+        }
     }
 
     /// Notes what was decided.

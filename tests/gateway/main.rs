@@ -25,6 +25,7 @@ mod reload;
 mod session;
 mod signed;
 mod smuggling;
+mod tls;
 mod token;
 mod upstreams;
 mod userinfo;

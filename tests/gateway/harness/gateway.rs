@@ -13,6 +13,8 @@ use super::upstream::Received;
 pub struct Gateway {
     /// Where its first listener is.
     pub address: SocketAddr,
+    /// Where its second listener is, if it has one.
+    pub second: Option<SocketAddr>,
     /// Where its admin listener is.
     pub admin: SocketAddr,
     running: entry::Running,
@@ -23,8 +25,8 @@ impl Gateway {
     pub async fn start(site: &Site, folder: &Path, clock: &Clock) -> Result<Self, String> {
         write_configuration(site, folder);
         let running = entry::start(&folder.join("portillon.toml"), clock).await?;
-        let (address, admin) = entry::addresses(&running);
-        Ok(Self { address, admin, running })
+        let (listeners, admin) = entry::addresses(&running);
+        Ok(Self { address: listeners[0], second: listeners.get(1).copied(), admin, running })
     }
 
     /// Reads a changed configuration as SIGHUP does: all of it, or nothing and the reasons.
@@ -77,17 +79,17 @@ mod entry {
 
     use super::{Clock, Keys, Received, Timestamp};
 
-    pub(super) struct Running(Mutex<server::Running>, (SocketAddr, SocketAddr));
+    pub(super) struct Running(Mutex<server::Running>, (Vec<SocketAddr>, SocketAddr));
 
     pub(super) async fn start(file: &Path, clock: &Clock) -> Result<Running, String> {
         let options = Options { clock: clock.clone() };
         let running = server::start(load(file)?.config, options).await.map_err(|error| error.to_string())?;
-        let addresses = (running.addresses[0], running.admin_addresses[0]);
+        let addresses = (running.addresses.clone(), running.admin_addresses[0]);
         Ok(Running(Mutex::new(running), addresses))
     }
 
-    pub(super) fn addresses(running: &Running) -> (SocketAddr, SocketAddr) {
-        running.1
+    pub(super) fn addresses(running: &Running) -> (Vec<SocketAddr>, SocketAddr) {
+        running.1.clone()
     }
 
     pub(super) async fn reload(running: &Running, file: &Path) -> Result<(), String> {
@@ -125,6 +127,8 @@ mod entry {
     }
 
     fn load(file: &Path) -> Result<Loaded, String> {
+        // As `main` does; another test may have done it already.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let text = |diagnostics: Vec<Diagnostic>| {
             diagnostics.iter().map(|diagnostic| diagnostic.render(false)).collect::<Vec<_>>().join("\n")
         };

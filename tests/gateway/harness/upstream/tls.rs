@@ -1,18 +1,22 @@
-//! Certificates of upstreams, each from an authority of its own.
+//! Certificates of upstreams and of the gateway, each from an authority of its own.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use rustls::ServerConfig;
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
-use tokio_rustls::TlsAcceptor;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 /// A server certificate and the authority that issued it.
 #[derive(Clone)]
 pub struct Identity {
     config: Arc<ServerConfig>,
     authority: String,
+    certificate: String,
+    key: String,
 }
 
 impl Identity {
@@ -34,7 +38,31 @@ impl Identity {
             .with_no_client_auth()
             .with_single_cert(vec![certificate.der().clone()], private)
             .expect("the key is that of the certificate");
-        Self { config: Arc::new(config), authority: authority.pem() }
+        let (certificate, key) = (certificate.pem(), key.serialize_pem());
+        Self { config: Arc::new(config), authority: authority.pem(), certificate, key }
+    }
+
+    /// Writes certificate and key into `folder`, and gives back their entry for `[server.tls] certificates`.
+    pub fn write(&self, folder: &Path) -> String {
+        let (certificate, key) = (folder.join("cert.pem"), folder.join("key.pem"));
+        std::fs::write(&certificate, &self.certificate).expect("the folder of a test is writable");
+        std::fs::write(&key, &self.key).expect("the folder of a test is writable");
+        std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).expect("the key is ours");
+        format!("{{ cert = {certificate:?}, key = {key:?} }}")
+    }
+
+    /// A client that trusts this authority only.
+    pub fn connector(&self) -> TlsConnector {
+        let mut roots = RootCertStore::empty();
+        let authority = CertificateDer::from_pem_slice(self.authority.as_bytes()).expect("a certificate of ours");
+        roots.add(authority).expect("an authority of ours");
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("the provider knows TLS 1.2 and 1.3")
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        TlsConnector::from(Arc::new(config))
     }
 
     /// Writes the authority's certificate to `path`, for `ca_file`.
