@@ -21,7 +21,7 @@ use crate::route::{Authority, PathPrefix, Scheme};
 use crate::secret::Secret;
 use crate::telemetry::log::LogFormat;
 use crate::upstream::Origin;
-use crate::{oidc, session, signature};
+use crate::{oidc, session, signature, store};
 
 mod diagnostic;
 mod keys;
@@ -76,6 +76,8 @@ pub struct Config {
     pub post_logout_redirect_path: String,
     /// `[session]`
     pub session: session::Lifetime,
+    /// `[store]`
+    pub store: StoreConfig,
     /// `[identity] header_prefix`
     pub header_prefix: HeaderPrefix,
     /// `[identity] encoding`
@@ -120,6 +122,24 @@ pub struct ListenerConfig {
     pub tls: bool,
     /// Who may connect to a unix socket.
     pub mode: Option<u32>,
+}
+
+/// `[store]`
+#[derive(Clone, Debug)]
+pub struct StoreConfig {
+    /// How old knowledge may be, and what then.
+    pub policy: store::Policy,
+    /// Where ended sessions are kept.
+    pub kind: StoreKind,
+}
+
+/// Where ended sessions are kept.
+#[derive(Clone, Debug)]
+pub enum StoreKind {
+    /// In the state folder, for this machine alone.
+    Embedded,
+    /// In Redis, for every gateway that is told the same.
+    Redis(store::redis::Settings),
 }
 
 /// `[signing]`

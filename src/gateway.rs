@@ -205,7 +205,7 @@ impl ProxyHttp for Gateway {
             exchange.open_tunnel();
             return Ok(());
         }
-        exchange.end_session(head)
+        exchange.end_session(head).await
     }
 
     fn response_body_filter(
@@ -233,7 +233,7 @@ impl ProxyHttp for Gateway {
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, exchange: &mut Exchange) -> FailToProxy {
-        let reply = exchange.failed(session, error);
+        let reply = exchange.failed(session, error).await;
         let status = reply.as_ref().map_or(0, |reply| reply.answer.status.as_u16());
         if let Some(reply) = reply {
             // This connection is not used again, and says so.

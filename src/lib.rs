@@ -10,7 +10,7 @@
 //!                └────────────◀──────────── gateway/respond (our own answers, and what the upstream answers)
 //! ```
 //!
-//! Imports go one way: `clock secret http_ext crypto` ← domain modules (`route session login logout oidc policy
+//! Imports go one way: `clock secret http_ext crypto` ← domain modules (`route session store login logout oidc policy
 //! identity signature upstream page telemetry`) ← `gateway` ← `listener`, `admin` ← `config`, which names all of their
 //! types ← `server` ← `demo` ← `cli` ← `main`. `tests/layers.rs` keeps these rules.
 
@@ -34,5 +34,6 @@ pub mod secret;
 pub mod server;
 pub mod session;
 pub mod signature;
+pub mod store;
 pub mod telemetry;
 pub mod upstream;

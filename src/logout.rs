@@ -8,6 +8,7 @@ use crate::crypto::random_token;
 use crate::oidc::Provider;
 use crate::session::cookie::{self, OwnCookies};
 use crate::session::{Session, Sessions};
+use crate::store::Durable;
 
 /// A path of the application's own that also ends the session (`logout_paths`).
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -42,6 +43,23 @@ pub struct Ended {
     pub location: String,
 }
 
+/// A session that ended here, and is ending everywhere else.
+#[derive(Debug)]
+pub struct Ending {
+    ended: Ended,
+    durable: Durable,
+}
+
+impl Ending {
+    /// Waits until the store knows, for a second at most: nothing is answered before. A store that is down is told later.
+    pub async fn settled(self) -> Ended {
+        if !self.durable.kept().await {
+            tracing::warn!(reason = "logout_unwritten", "a session ended here, and elsewhere once the store answers");
+        }
+        self.ended
+    }
+}
+
 /// Ends `session` at `host`; whatever the provider does next, it is over here.
 #[must_use]
 pub fn end(
@@ -50,13 +68,13 @@ pub fn end(
     host: &str,
     post_logout_redirect_uri: &str,
     (sessions, provider): (&Sessions, &Provider),
-) -> Ended {
-    let id_token = sessions.end(session, cookies, host);
+) -> Ending {
+    let (id_token, durable) = sessions.end(session, cookies, host);
     let hint = id_token.as_ref().map(|token| token.expose().as_str());
     let location = provider
         .end_session_request(hint, post_logout_redirect_uri, &random_token::<32>())
         .unwrap_or_else(|| post_logout_redirect_uri.to_owned());
-    Ended { cookies: forget(cookies), location }
+    Ending { ended: Ended { cookies: forget(cookies), location }, durable }
 }
 
 /// The `Set-Cookie` values that remove every cookie of ours that the browser sent.

@@ -25,12 +25,15 @@ pub use compile::CompileError;
 
 use crate::admin::{self, AdminListener, AdminState};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, StoreKind};
 use crate::crypto::key_ring::{KeyRing, KeyRingError, KeyRings};
 use crate::gateway::{Gateway, HeadRefusals, Services, Site};
 use crate::listener::tls::Certificates;
 use crate::listener::{self, BindError, Bound, Front};
 use crate::login::callback::Redeemed;
+use crate::store::embedded::Embedded;
+use crate::store::redis::Redis;
+use crate::store::{Journal, Revocations, StoreError};
 use crate::telemetry::log::LogFormat;
 use crate::telemetry::metrics::Metrics;
 
@@ -65,6 +68,9 @@ pub enum StartError {
     /// The keys cannot be read, or made.
     #[error(transparent)]
     Keys(#[from] KeyRingError),
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// The state folder cannot be made.
     #[error("{path}: {error}", path = path.display())]
     StateDir {
@@ -98,6 +104,7 @@ struct Fixed {
     state_dir: PathBuf,
     keys_dir: PathBuf,
     limits: String,
+    store: String,
     log: LogFormat,
 }
 
@@ -109,6 +116,7 @@ impl Fixed {
             state_dir: config.server.state_dir.clone(),
             keys_dir: config.server.keys_dir.clone(),
             limits: format!("{:?}", config.server.limits),
+            store: format!("{:?}", config.store.kind),
             log: config.log,
         }
     }
@@ -121,6 +129,7 @@ impl Fixed {
             ("[server] state_dir", self.state_dir == other.state_dir),
             ("[server] keys_dir", self.keys_dir == other.keys_dir),
             ("[server.limits]", self.limits == other.limits),
+            ("[store]", self.store == other.store),
             ("[log] format", self.log == other.log),
         ]
         .into_iter()
@@ -139,24 +148,49 @@ pub async fn start(config: Config, options: Options) -> Result<Running, StartErr
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     make_private(&config.server.state_dir)?;
     let keys = KeyRing::open_or_create(&config.server.keys_dir, options.clock.now())?;
+    let revocations = Arc::new(Revocations::new(options.clock.clone()));
+    let journal = journal(&config, &options.clock)?;
+    learn(&config.store.kind, &revocations, &*journal).await?;
     let services = Services {
         keys: Arc::new(KeyRings::new(keys, Some(config.server.keys_dir.clone()))),
         clock: options.clock,
+        revocations,
         redeemed: Arc::new(Redeemed::default()),
         metrics: Metrics::new(),
     };
     services.metrics.reload(true, services.clock.now());
-    let site = Arc::new(ArcSwap::from_pointee(compile::site(&config, services, None)?));
+    let site = Arc::new(ArcSwap::from_pointee(compile::site(&config, services)?));
     let certificates = compile::certificates(&config)?;
     let bound = listener::bind(&compile::bindings(&config, certificates.as_ref())?)?;
     let admin_sockets = admin_sockets(&config)?;
-    Ok(Running::begin(&config, site, certificates, (bound, admin_sockets)))
+    Ok(Running::begin(&config, (site, journal), certificates, (bound, admin_sockets)))
+}
+
+/// Where ended sessions are kept.
+fn journal(config: &Config, clock: &Clock) -> Result<Arc<dyn Journal>, StartError> {
+    Ok(match &config.store.kind {
+        StoreKind::Embedded => Arc::new(Embedded::open(&config.server.state_dir, clock)?),
+        StoreKind::Redis(settings) => Arc::new(Redis::new(settings.clone())?),
+    })
+}
+
+/// Nobody is let in before the ended sessions are known. A store across a network may be down for a moment: then its
+/// staleness counts from now on.
+async fn learn(kind: &StoreKind, revocations: &Revocations, journal: &dyn Journal) -> Result<(), StartError> {
+    match (kind, revocations.catch_up(journal).await) {
+        (StoreKind::Embedded, outcome) => outcome?,
+        (StoreKind::Redis(_), Err(error)) => {
+            tracing::error!(reason = "store_down", %error, "started without knowing which sessions have ended");
+        }
+        (StoreKind::Redis(_), Ok(())) => {}
+    }
+    Ok(())
 }
 
 impl Running {
     fn begin(
         config: &Config,
-        site: Arc<ArcSwap<Site>>,
+        (site, journal): (Arc<ArcSwap<Site>>, Arc<dyn Journal>),
         certificates: Option<Arc<Certificates>>,
         (bound, admin_sockets): (Vec<Bound>, Vec<TcpListener>),
     ) -> Self {
@@ -177,6 +211,11 @@ impl Running {
         }
         let keys = Arc::clone(&site.load().services.keys);
         background.spawn(async move { keys.follow().await });
+        let (reader, writer) =
+            (Arc::clone(&site.load().services.revocations), Arc::clone(&site.load().services.revocations));
+        let written = Arc::clone(&journal);
+        background.spawn(async move { reader.follow(&*journal).await });
+        background.spawn(async move { writer.write(&*written).await });
         let follower = follow_provider(&site);
         let fixed = Fixed::of(config);
         Self { addresses, admin_addresses, site, certificates, fixed, follower, drain, listeners, background }
@@ -208,7 +247,7 @@ impl Running {
         // The folders in force stay in force until a restart.
         let mut config = config.clone();
         config.server.state_dir.clone_from(&self.fixed.state_dir);
-        let site = compile::site(&config, current.services.clone(), Some(current))?;
+        let site = compile::site(&config, current.services.clone())?;
         if let Some(certificates) = self.certificates.as_ref().filter(|_| !config.server.certificates.is_empty()) {
             certificates.reload(&config.server.certificates)?;
         }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::clock::Timestamp;
 use crate::crypto::{base64url, equal, sha256};
 use crate::identity::Claims;
+use crate::store::{Entry, Name};
 
 mod codec;
 pub mod cookie;
@@ -60,6 +61,7 @@ pub struct Session {
     id: SessionId,
     claims: Claims,
     pseudonym: String,
+    name: Name,
     logged_in_at: Timestamp,
     active_at: Timestamp,
 }
@@ -81,7 +83,9 @@ impl Session {
     fn new(id: [u8; 16], claims: Claims, logged_in_at: Timestamp, active_at: Timestamp) -> Self {
         let id = SessionId(id);
         let pseudonym = base64url(&id.derive("portillon session pseudonym")[..16]);
-        Self { id, claims, pseudonym, logged_in_at, active_at }
+        let mut name = Name([0; 16]);
+        name.0.copy_from_slice(&id.derive("portillon ended session")[..16]);
+        Self { id, claims, pseudonym, name, logged_in_at, active_at }
     }
 
     /// The session's identifier.
@@ -129,6 +133,12 @@ impl Session {
     pub fn remaining(&self, lifetime: Lifetime, now: Timestamp) -> Lifetime {
         let absolute = lifetime.absolute.saturating_sub(now.since(self.logged_in_at));
         Lifetime { idle: lifetime.idle.min(absolute), absolute }
+    }
+
+    /// The line that keeps the session ended for as long as a copy of its cookie would open.
+    #[must_use]
+    pub fn ending(&self, lifetime: Lifetime) -> Entry {
+        Entry { name: self.name, expires: self.logged_in_at.plus(lifetime.absolute).plus(CLOCK_SKEW) }
     }
 
     /// What the logout form must send back, so that no other site can log an agent out.

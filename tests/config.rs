@@ -55,10 +55,17 @@ fn rules_are_checked() {
 }
 
 #[test]
+fn a_store_is_one_that_can_be_reached_and_says_so() {
+    let told = expect("store");
+    assert!(told.starts_with("exit 78\n") && !told.contains("hunter2"), "{told}");
+    assert!(expect("store_embedded").starts_with("exit 78\n"));
+}
+
+#[test]
 fn keys_of_features_to_come_are_errors() {
     let told = expect("later");
     assert!(told.starts_with("exit 78\n"));
-    for key in ["store", "login", "audit", "providers", "proxy_protocol", "refresh_identity", "provider", "idp_hint"] {
+    for key in ["login", "audit", "providers", "proxy_protocol", "refresh_identity", "provider", "idp_hint"] {
         assert!(told.contains(&format!("`{key}` is not available in this version")), "{key}");
     }
 }

@@ -16,8 +16,8 @@ pub(super) struct Table {
 
 pub(super) static ROOT: Table = Table {
     name: "the configuration",
-    keys: &["admin", "identity", "log", "provider", "route", "server", "session", "signing"],
-    later: &["audit", "login", "portal", "providers", "rules", "store"],
+    keys: &["admin", "identity", "log", "provider", "route", "server", "session", "signing", "store"],
+    later: &["audit", "login", "portal", "providers", "rules"],
 };
 
 /// The whole of a file in `routes.d`.
@@ -85,6 +85,12 @@ pub(super) static SECRET: Table = Table { name: "a secret", keys: &["credential"
 
 pub(super) static SESSION: Table =
     Table { name: "[session]", keys: &["absolute", "idle"], later: &["max_per_agent", "refresh_identity"] };
+
+pub(super) static STORE: Table = Table {
+    name: "[store]",
+    keys: &["ca_file", "kind", "master", "mode", "on_store_failure", "password", "prefix", "staleness", "url", "user"],
+    later: &[],
+};
 
 pub(super) static IDENTITY: Table =
     Table { name: "[identity]", keys: &["encoding", "header_prefix", "required"], later: &[] };

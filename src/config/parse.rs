@@ -18,6 +18,7 @@ mod server;
 mod session;
 mod signing;
 mod site;
+mod store;
 mod upstream;
 
 /// The configuration that the files hold, the main one first; none where an error was told.
@@ -29,6 +30,7 @@ pub(super) fn config(files: &[Section<'_>], surroundings: &Surroundings) -> Opti
     let provider = provider::read(&main.section("provider", &keys::PROVIDER), &server.config.prefix, surroundings);
     let identity = identity::read(&main.section("identity", &keys::IDENTITY), &provider.vocabulary);
     let session = session::read(&main.section("session", &keys::SESSION));
+    let store = store::read(&main.section("store", &keys::STORE), session, surroundings);
     let signing = signing::read(&main.section("signing", &keys::SIGNING));
     let log = log(&main.section("log", &keys::LOG));
     let site = site::Site::new(surroundings, &server, &provider, &identity).signing_with(signing.algorithm);
@@ -40,6 +42,7 @@ pub(super) fn config(files: &[Section<'_>], surroundings: &Surroundings) -> Opti
         redirect_path: provider.redirect_path,
         post_logout_redirect_path: provider.post_logout_redirect_path,
         session,
+        store: store?,
         header_prefix: identity.header_prefix,
         encoding: identity.encoding,
         signing,

@@ -73,6 +73,7 @@ fn the_example_has_every_key() {
         &keys::ADMIN,
         &keys::PROVIDER,
         &keys::SESSION,
+        &keys::STORE,
         &keys::IDENTITY,
         &keys::SIGNING,
         &keys::LOG,

@@ -173,6 +173,9 @@ impl Desk<'_, '_> {
             return Decision::Forward(Box::new(self.forward(permit, route)));
         }
         let opened = self.site.sessions.open(&self.request.cookies, route.host.authority.as_str());
+        if !self.site.services.revocations.is_trusted(self.site.store) {
+            return self.refuse(Some(route), &Message::StoreUnavailable { retry_url: self.request.target() });
+        }
         let Some(session) = opened.valid() else { return self.unauthenticated(route, opened) };
         match Permit::agent(&route.rules, session) {
             Err(refusal) => self.refused(route, session, &refusal),

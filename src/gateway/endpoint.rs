@@ -27,7 +27,7 @@ pub async fn answer(site: &Site, endpoint: Endpoint, visit: &Visit, form: &[u8],
         Endpoint::Callback => desk.callback().await,
         Endpoint::Jwks => desk.jwks(),
         Endpoint::Login => desk.login().await,
-        Endpoint::Logout => desk.logout(form),
+        Endpoint::Logout => desk.logout(form).await,
         Endpoint::Me => desk.me().await,
         Endpoint::SignedOut => desk.signed_out(),
     }
@@ -129,7 +129,8 @@ impl Desk<'_> {
         };
         if let Some(previous) = self.visit.opened.valid() {
             // A new login is a new session: the old one is not left behind for whoever kept its cookie.
-            self.site.sessions.end(previous, &self.visit.cookies, host);
+            // Nobody waits for the store: the agent is not leaving.
+            let _ = self.site.sessions.end(previous, &self.visit.cookies, host);
         }
         self.site.services.metrics.login(LoginResult::Succeeded);
         tracing::info!(request_id = self.request_id, session = session.pseudonym(), "logged in");
@@ -175,7 +176,7 @@ impl Desk<'_> {
         reply.because(error.reason_code())
     }
 
-    fn logout(&self, form: &[u8]) -> Reply {
+    async fn logout(&self, form: &[u8]) -> Reply {
         if self.visit.method != Method::POST {
             return Reply::see_other(&self.site.endpoint("me"), "logout_asked");
         }
@@ -189,7 +190,7 @@ impl Desk<'_> {
             return self.page(&Message::BadRequest { code: "logout_token", status: StatusCode::FORBIDDEN });
         }
         let host = &self.visit.host;
-        let ended = logout::end(
+        let ending = logout::end(
             session,
             &self.visit.cookies,
             host.authority.as_str(),
@@ -197,6 +198,7 @@ impl Desk<'_> {
             (&self.site.sessions, &self.site.provider),
         );
         tracing::info!(request_id = self.request_id, session = session.pseudonym(), "logged out");
+        let ended = ending.settled().await;
         Reply::see_other(&ended.location, "logged_out").with_cookies(ended.cookies)
     }
 

@@ -15,7 +15,7 @@ use super::request::Request;
 use super::respond::{self, Reply};
 use super::site::{Route, Site};
 use crate::crypto::random_token;
-use crate::logout::{self, Ended};
+use crate::logout::{self, Ending};
 use crate::page::{Format, Language};
 use crate::session::Session as AgentSession;
 use crate::telemetry::Decision as Decided;
@@ -197,26 +197,27 @@ impl Exchange {
     /// # Errors
     ///
     /// None in practice (see [`respond::turn_into_logout`]).
-    pub fn end_session(&mut self, head: &mut ResponseHeader) -> Result<()> {
-        let Some(ended) = self.logged_out_by_application() else { return Ok(()) };
+    pub async fn end_session(&mut self, head: &mut ResponseHeader) -> Result<()> {
+        let Some(ending) = self.logged_out_by_application() else { return Ok(()) };
+        let ended = ending.settled().await;
         self.logged_out = true;
         respond::turn_into_logout(head, ended)
     }
 
-    fn logged_out_by_application(&mut self) -> Option<Ended> {
+    fn logged_out_by_application(&mut self) -> Option<Ending> {
         let forward = self.forward.as_mut()?;
         let (cookies, session) = (forward.logout.take()?, forward.permit.session()?);
         let host = &forward.route.host;
         let services = (&self.site.sessions, &*self.site.provider);
-        let ended = logout::end(session, &cookies, host.authority.as_str(), &host.post_logout_redirect_uri, services);
+        let ending = logout::end(session, &cookies, host.authority.as_str(), &host.post_logout_redirect_uri, services);
         let (request_id, session) = (&self.request_id, session.pseudonym());
         tracing::info!(request_id, session, "logged out by the application's own page");
         self.reason = "logout_path";
-        Some(ended)
+        Some(ending)
     }
 
     /// The page for a request that could not be proxied; none where the agent is gone or has part of an answer already.
-    pub fn failed(&mut self, session: &Session, error: &Error) -> Option<Reply> {
+    pub async fn failed(&mut self, session: &Session, error: &Error) -> Option<Reply> {
         let route = self.route().map(Arc::clone);
         let name = route.as_ref().map_or("", |route| route.name.as_str());
         let message = respond::failure(error, name)?;
@@ -228,7 +229,8 @@ impl Exchange {
         if session.response_written().is_some() {
             return None;
         }
-        if let Some(ended) = self.logged_out_by_application() {
+        if let Some(ending) = self.logged_out_by_application() {
+            let ended = ending.settled().await;
             // The agent asked to leave: that the application failed must not keep them in.
             return Some(Reply::see_other(&ended.location, "logout_path").with_cookies(ended.cookies));
         }

@@ -25,6 +25,7 @@ use crate::policy::{PublicRule, Rules};
 use crate::route::{Authority, PathPrefix, Scheme, Table};
 use crate::session::{SessionId, Sessions};
 use crate::signature::{self, Signer};
+use crate::store::{self, Revocations};
 use crate::telemetry::metrics::{Metrics, RouteMetrics};
 use crate::upstream::Upstream;
 
@@ -35,6 +36,8 @@ pub struct Services {
     pub clock: Clock,
     /// The sealing and signing keys in force.
     pub keys: Arc<KeyRings>,
+    /// The sessions that have ended.
+    pub revocations: Arc<Revocations>,
     /// The states redeemed before.
     pub redeemed: Arc<Redeemed>,
     /// What is counted.
@@ -160,6 +163,8 @@ pub struct Site {
     pub provider_origin: Option<String>,
     /// The sessions of every host.
     pub sessions: Sessions,
+    /// How old the knowledge of ended sessions may be.
+    pub store: store::Policy,
     /// Pages for people.
     pub pages: Pages,
     /// The hosts by authority.

@@ -60,7 +60,9 @@ fn common(message: &Message<'_>) -> Headers {
     let mut headers = COMMON.to_vec();
     match message {
         Message::MethodNotAllowed { allow } => headers.push((ALLOW, HeaderValue::from_static(allow))),
-        Message::ProviderUnavailable { .. } => headers.push((RETRY_AFTER, HeaderValue::from_static("30"))),
+        Message::ProviderUnavailable { .. } | Message::StoreUnavailable { .. } => {
+            headers.push((RETRY_AFTER, HeaderValue::from_static("30")));
+        }
         // RFC 9110 section 15.5.2 wants a challenge; browsers pass over a scheme that they do not know.
         Message::SessionEnded { .. } | Message::Unauthenticated { .. } => {
             headers.push((WWW_AUTHENTICATE, HeaderValue::from_static("Cookie realm=\"portillon\"")));

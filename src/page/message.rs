@@ -84,6 +84,11 @@ pub enum Message<'a> {
         /// The application, which logs in again.
         application_url: &'a str,
     },
+    /// 503: which sessions have ended is not known, so nobody is let in.
+    StoreUnavailable {
+        /// Where to try again.
+        retry_url: &'a str,
+    },
     /// 401: what a script asked for needs a session.
     Unauthenticated {
         /// Where to log in.
@@ -191,7 +196,7 @@ impl Message<'_> {
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::ProviderUnavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::ProviderUnavailable { .. } | Self::StoreUnavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::SessionEnded { .. } | Self::Unauthenticated { .. } => StatusCode::UNAUTHORIZED,
             Self::UnknownSite { .. } => StatusCode::MISDIRECTED_REQUEST,
             Self::UpstreamTimeout { .. } => StatusCode::GATEWAY_TIMEOUT,
@@ -219,6 +224,7 @@ impl Message<'_> {
             Self::Refused { .. } => "refused",
             Self::SessionEnded { .. } => "session_ended",
             Self::SignedOut { .. } => "signed_out",
+            Self::StoreUnavailable { .. } => "store_unavailable",
             Self::Unauthenticated { .. } => "unauthenticated",
             Self::UnknownSite { .. } => "unknown_site",
             Self::UpstreamTimeout { .. } => "upstream_timeout",
@@ -234,7 +240,8 @@ impl Message<'_> {
             Self::LoginExpired { retry_url }
             | Self::LoginFailed { retry_url, .. }
             | Self::LoginLoop { retry_url, .. }
-            | Self::ProviderUnavailable { retry_url } => Some(retry_url),
+            | Self::ProviderUnavailable { retry_url }
+            | Self::StoreUnavailable { retry_url } => Some(retry_url),
             _ => None,
         }
     }
@@ -271,6 +278,7 @@ impl<'a> Message<'a> {
             Self::Refused { .. } => "refused",
             Self::SessionEnded { .. } => "session-ended",
             Self::SignedOut { .. } => "signed-out",
+            Self::StoreUnavailable { .. } => "store-unavailable",
             Self::Unauthenticated { .. } => "unauthenticated",
             Self::UnknownSite { .. } => "unknown-site",
             Self::UpstreamTimeout { .. } => "upstream-timeout",

@@ -60,6 +60,7 @@ pub(super) fn messages(reasons: &[String]) -> Vec<Message<'_>> {
         Message::Refused { agent: AgentView::default(), application: APPLICATION, reasons: &[] },
         Message::SessionEnded { login_url: RETRY_URL },
         Message::SignedOut { application_url: "/" },
+        Message::StoreUnavailable { retry_url: RETRY_URL },
         Message::Unauthenticated { login_url: RETRY_URL },
         Message::UnknownSite { host: "paie.example.gouv.fr:8443" },
         Message::UpstreamTimeout { application: APPLICATION },

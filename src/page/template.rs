@@ -67,7 +67,7 @@ const STYLE_NAME: &str = "style.css";
 const STYLE: &str = include_str!("style.css");
 
 /// The pages that `notice` lays out unless the operator's folder has a template for them.
-const NOTICES: [&str; 17] = [
+const NOTICES: [&str; 18] = [
     "ambiguous-path.html",
     "bad-request.html",
     "claim-problem.html",
@@ -81,6 +81,7 @@ const NOTICES: [&str; 17] = [
     "provider-unavailable.html",
     "session-ended.html",
     "signed-out.html",
+    "store-unavailable.html",
     "unauthenticated.html",
     "unknown-site.html",
     "upstream-timeout.html",

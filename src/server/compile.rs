@@ -49,8 +49,8 @@ pub enum CompileError {
     },
 }
 
-/// The site that `config` describes. What a `previous` one knows of sessions is taken over.
-pub(super) fn site(config: &Config, services: Services, previous: Option<&Site>) -> Result<Site, CompileError> {
+/// The site that `config` describes.
+pub(super) fn site(config: &Config, services: Services) -> Result<Site, CompileError> {
     let hosts = hosts(config);
     let mut routes = Table::default();
     for (index, route) in config.routes.iter().enumerate() {
@@ -60,7 +60,8 @@ pub(super) fn site(config: &Config, services: Services, previous: Option<&Site>)
     }
     let added = config.routes.iter().flat_map(|route| &route.headers).map(|(name, _)| name.as_str());
     let provider = Provider::new(config.provider.clone(), Some(&config.server.state_dir), services.clock.clone())?;
-    let sessions = Sessions::new(Arc::clone(&services.keys), config.session, services.clock.clone());
+    let revocations = Arc::clone(&services.revocations);
+    let sessions = Sessions::new(Arc::clone(&services.keys), config.session, services.clock.clone(), revocations);
     Ok(Site {
         scheme: config.server.external_scheme,
         prefix: config.server.prefix.clone(),
@@ -72,10 +73,8 @@ pub(super) fn site(config: &Config, services: Services, previous: Option<&Site>)
         provider_origin: url::Url::parse(&config.provider.issuer)
             .ok()
             .map(|issuer| issuer.origin().ascii_serialization()),
-        sessions: match previous {
-            Some(previous) => sessions.remembering(&previous.sessions),
-            None => sessions,
-        },
+        sessions,
+        store: config.store.policy,
         pages: pages(config)?,
         hosts,
         routes,

@@ -29,12 +29,24 @@ impl Status {
             "clock_offset_seconds": status.clock_offset,
         })
     }
+
+    fn store(&self) -> Value {
+        let status = self.site.load().services.revocations.status();
+        json!({
+            "age_seconds": status.age.as_secs(),
+            "ended_sessions": status.known,
+            "unwritten": status.unwritten,
+            "last_error": status.error,
+        })
+    }
 }
 
 impl AdminState for Status {
-    /// Existing sessions need nothing but this process: whatever answers is ready.
+    /// Existing sessions need nothing but this process, as long as it knows which of them have ended.
     fn ready(&self) -> Readiness {
-        Readiness { ready: true, detail: json!({ "provider": self.provider() }) }
+        let site = self.site.load();
+        let ready = site.services.revocations.is_trusted(site.store);
+        Readiness { ready, detail: json!({ "provider": self.provider(), "store": self.store() }) }
     }
 
     fn metrics(&self) -> String {
@@ -44,6 +56,7 @@ impl AdminState for Status {
         metrics.provider_up(provider.available);
         metrics.clock_offset(provider.clock_offset.unwrap_or(0));
         metrics.connections_open(self.counters.connections());
+        metrics.store(&site.services.revocations.status());
         metrics.encode()
     }
 
@@ -55,6 +68,7 @@ impl AdminState for Status {
             "connections": self.counters.connections(),
             "requests": self.counters.requests(),
             "provider": self.provider(),
+            "store": self.store(),
         })
     }
 }

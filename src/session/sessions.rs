@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
-use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
 use super::codec::{Login, Record};
@@ -16,14 +15,12 @@ use crate::crypto::aead::{OpenError, Purpose};
 use crate::crypto::key_ring::{KeyRing, KeyRings};
 use crate::crypto::{base64url, from_base64url, random};
 use crate::secret::Secret;
+use crate::store::{Durable, Revocations};
 
 const PURPOSE: Purpose = Purpose::new("session");
 
 /// Sessions whose last renewal is remembered.
 const RENEWED: u64 = 4096;
-
-/// Ended sessions remembered, so that an answer still on its way to the agent does not bring one back to life.
-const ENDED: u64 = 16_384;
 
 /// The requests of one page ask together: one of their answers brings the new cookie. Where that answer got lost, the
 /// next request after this time does.
@@ -35,7 +32,7 @@ pub struct Sessions {
     lifetime: Lifetime,
     clock: Clock,
     opened: OpenedBefore,
-    ended: Cache<SessionId, ()>,
+    revocations: Arc<Revocations>,
     /// When a session's cookie was last sealed again.
     renewed: Cache<SessionId, Timestamp>,
 }
@@ -69,23 +66,10 @@ impl Opened {
 }
 
 impl Sessions {
-    /// Sessions of the given lifetime, sealed with the newest of `keys`.
+    /// Sessions of the given lifetime, sealed with the newest of `keys`, but those that are among `revocations`.
     #[must_use]
-    pub fn new(keys: Arc<KeyRings>, lifetime: Lifetime, clock: Clock) -> Self {
-        // Where there is no room, the oldest goes: moka's own policy would turn the newest away.
-        let ended = Cache::builder()
-            .max_capacity(ENDED)
-            .eviction_policy(EvictionPolicy::lru())
-            .time_to_live(lifetime.absolute)
-            .build();
-        Self { keys, lifetime, clock, opened: OpenedBefore::new(), ended, renewed: Cache::new(RENEWED) }
-    }
-
-    /// The same sessions, with what `previous` ones remember of ended ones.
-    #[must_use]
-    pub fn remembering(mut self, previous: &Self) -> Self {
-        self.ended = previous.ended.clone();
-        self
+    pub fn new(keys: Arc<KeyRings>, lifetime: Lifetime, clock: Clock, revocations: Arc<Revocations>) -> Self {
+        Self { keys, lifetime, clock, opened: OpenedBefore::new(), revocations, renewed: Cache::new(RENEWED) }
     }
 
     /// How long sessions last.
@@ -127,16 +111,18 @@ impl Sessions {
         let mut record = record(&self.keys.load(), &cookies.joined(cookie::PREFIX)?, host).ok()?;
         record.session.active_at = self.clock.now();
         self.renewed.insert(record.session.id, record.session.active_at);
-        if self.ended.contains_key(&record.session.id) {
+        if self.revocations.has(&record.session.name) {
             return None;
         }
         self.sealed(&record, cookies, host)
     }
 
-    /// Ends a session here and now, and gives back its ID token where the cookies kept it.
-    pub fn end(&self, session: &Session, cookies: &OwnCookies, host: &str) -> Option<Secret<String>> {
-        self.ended.insert(session.id, ());
-        record(&self.keys.load(), &cookies.joined(cookie::PREFIX)?, host).ok()?.id_token
+    /// Ends a session here and now, and at every other gateway once the promise is kept; gives back its ID token where
+    /// the cookies kept it.
+    pub fn end(&self, session: &Session, cookies: &OwnCookies, host: &str) -> (Option<Secret<String>>, Durable) {
+        let durable = self.revocations.revoke(session.ending(self.lifetime));
+        let kept = cookies.joined(cookie::PREFIX).and_then(|value| record(&self.keys.load(), &value, host).ok());
+        (kept.and_then(|record| record.id_token), durable)
     }
 
     fn opened(&self, value: &str, host: &str) -> Result<Arc<Session>, OpenError> {
@@ -150,7 +136,7 @@ impl Sessions {
     }
 
     fn judged(&self, session: Arc<Session>) -> Opened {
-        if self.ended.contains_key(&session.id) {
+        if self.revocations.has(&session.name) {
             return Opened::Expired;
         }
         match session.standing(self.lifetime, self.clock.now()) {
@@ -186,9 +172,18 @@ mod tests {
 
     const HOST: &str = "paie.example.fr";
 
+    fn revocations(clock: &Clock) -> Arc<Revocations> {
+        Arc::new(Revocations::new(clock.clone()))
+    }
+
     fn sessions(clock: &Clock) -> Sessions {
         let lifetime = Lifetime { idle: Duration::from_secs(3600), absolute: Duration::from_secs(12 * 3600) };
-        Sessions::new(Arc::new(KeyRings::new(KeyRing::ephemeral(clock.now()), None)), lifetime, clock.clone())
+        Sessions::new(
+            Arc::new(KeyRings::new(KeyRing::ephemeral(clock.now()), None)),
+            lifetime,
+            clock.clone(),
+            revocations(clock),
+        )
     }
 
     fn clock() -> Clock {
@@ -252,7 +247,7 @@ mod tests {
         let sessions = sessions(&clock());
         let (session, set) = sessions.start(login("a.b.c"), &OwnCookies::default(), HOST).unwrap();
         let cookies = jar(&set);
-        assert_eq!(sessions.end(&session, &cookies, HOST).unwrap().expose(), "a.b.c");
+        assert_eq!(sessions.end(&session, &cookies, HOST).0.unwrap().expose(), "a.b.c");
         assert!(matches!(sessions.open(&cookies, HOST), Opened::Expired));
         assert!(sessions.renew(&cookies, HOST).is_none());
     }
@@ -265,7 +260,7 @@ mod tests {
         let ring = KeyRing::open_or_create(&keys_dir, clock.now()).unwrap();
         let keys = Arc::new(KeyRings::new(ring, Some(keys_dir.clone())));
         let lifetime = Lifetime { idle: Duration::from_secs(3600), absolute: Duration::from_secs(3600) };
-        let sessions = Sessions::new(Arc::clone(&keys), lifetime, clock.clone());
+        let sessions = Sessions::new(Arc::clone(&keys), lifetime, clock.clone(), revocations(&clock));
         let (_, set) = sessions.start(login("a.b.c"), &OwnCookies::default(), HOST).unwrap();
         let cookies = jar(&set);
         assert!(sessions.open(&cookies, HOST).valid().is_some());
@@ -278,25 +273,12 @@ mod tests {
     }
 
     #[test]
-    fn however_many_sessions_end_the_last_one_is_remembered() {
-        let sessions = sessions(&clock());
-        let (session, set) = sessions.start(login("a.b.c"), &OwnCookies::default(), HOST).unwrap();
-        for _ in 0..=ENDED {
-            sessions.ended.insert(SessionId(random()), ());
-        }
-        sessions.ended.run_pending_tasks();
-        sessions.end(&session, &jar(&set), HOST);
-        sessions.ended.run_pending_tasks();
-        assert!(matches!(sessions.open(&jar(&set), HOST), Opened::Expired));
-    }
-
-    #[test]
     fn an_id_token_too_large_to_keep_is_left_out() {
         let sessions = sessions(&clock());
         let (session, set) = sessions.start(login(&"t".repeat(20_000)), &OwnCookies::default(), HOST).unwrap();
         let cookies = jar(&set);
         assert!(sessions.open(&cookies, HOST).valid().is_some());
-        assert!(sessions.end(&session, &cookies, HOST).is_none());
+        assert!(sessions.end(&session, &cookies, HOST).0.is_none());
         let (_, set) = sessions.start(login(&"t".repeat(5000)), &OwnCookies::default(), HOST).unwrap();
         assert!(set.len() > 1, "kept in several cookies");
     }

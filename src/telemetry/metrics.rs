@@ -14,6 +14,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::clock::Timestamp;
+use crate::store;
 
 use route::RouteFamilies;
 pub use route::RouteMetrics;
@@ -38,6 +39,9 @@ struct Inner {
     heads_refused: Family<ReasonLabels, Counter>,
     login: Family<LoginLabels, Counter>,
     provider_up: Gauge,
+    store_age: Gauge,
+    store_unwritten: Gauge,
+    ended_sessions: Gauge,
     routes: RouteFamilies,
     websockets_open: Gauge,
 }
@@ -95,6 +99,9 @@ impl Metrics {
             heads_refused: counter(&mut registry, "heads_refused", "Requests refused before they were read"),
             login: counter(&mut registry, "login", "Steps of logins, by result and reason code"),
             provider_up: gauge(&mut registry, "provider_up", None, "Whether logins are possible"),
+            store_age: gauge(&mut registry, "store_age", Some(Unit::Seconds), "Since the store was read last"),
+            store_unwritten: gauge(&mut registry, "store_unwritten", None, "Ended sessions that the store lacks"),
+            ended_sessions: gauge(&mut registry, "ended_sessions", None, "Ended sessions that are remembered"),
             routes: RouteFamilies::register(&mut registry),
             websockets_open: gauge(&mut registry, "websockets_open", None, "Upgraded connections"),
             registry,
@@ -121,6 +128,14 @@ impl Metrics {
     /// Says whether logins are possible.
     pub fn provider_up(&self, up: bool) {
         self.0.provider_up.set(i64::from(up));
+    }
+
+    /// Says what is known of ended sessions.
+    pub fn store(&self, status: &store::Status) {
+        let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+        self.0.store_age.set(i64::try_from(status.age.as_secs()).unwrap_or(i64::MAX));
+        self.0.store_unwritten.set(count(status.unwritten));
+        self.0.ended_sessions.set(count(status.known));
     }
 
     /// Says how far the provider's clock is ahead of ours, in seconds.

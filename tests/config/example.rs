@@ -12,7 +12,9 @@ fn uncommented(folder: &Path) -> String {
     let lines = EXAMPLE.lines().map(|line| line.strip_prefix("# ").filter(|key| is_key(key)).unwrap_or(line));
     // `issuer` stands in place of `environment`.
     let kept: Vec<&str> = lines.filter(|line| !line.starts_with("environment")).collect();
-    kept.join("\n").replace("/etc/portillon/", &format!("{}/", folder.display()))
+    let text = kept.join("\n").replace("/etc/portillon/", &format!("{}/", folder.display()));
+    // The keys of the shared store, all of them.
+    text.replace("kind = \"embedded\"", "kind = \"redis\"").replace("mode = \"single\"", "mode = \"sentinel\"")
 }
 
 /// `key = value` or a header, and not a sentence.
@@ -30,6 +32,7 @@ fn write_files(folder: &Path) {
         ("tls/privkey.pem", key.signing_key.serialize_pem()),
         ("provider-ca.pem", key.cert.pem()),
         ("application-ca.pem", key.cert.pem()),
+        ("redis-ca.pem", key.cert.pem()),
         ("archives.key", "0123456789abcdef0123456789abcdef\n".to_owned()),
     ];
     for (name, content) in files {
@@ -66,8 +69,8 @@ fn what_a_key_needs_is_an_error_where_it_is_missing() {
     fs::write(&file, uncommented(folder.path())).expect("the folder is writable");
     let told = told(&check(&file));
     assert!(told.starts_with("exit 78\n"), "{told}");
-    for missing in ["fullchain.pem", "provider-ca.pem", "application-ca.pem", "archives.key"] {
-        assert!(told.contains(&format!("{missing}: ")) && told.contains("4 errors"), "{missing}: {told}");
+    for missing in ["fullchain.pem", "provider-ca.pem", "application-ca.pem", "redis-ca.pem", "archives.key"] {
+        assert!(told.contains(&format!("{missing}: ")) && told.contains("5 errors"), "{missing}: {told}");
     }
 }
 

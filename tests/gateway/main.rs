@@ -5,6 +5,9 @@
 #![allow(missing_docs, reason = "a test binary documents what its readers need, not every field")]
 
 mod harness;
+#[path = "../store/server.rs"]
+#[allow(dead_code, reason = "the tests of the store use the rest")]
+mod redis;
 
 mod admin;
 mod callback;
@@ -22,6 +25,7 @@ mod paths;
 mod policy;
 mod proxying;
 mod reload;
+mod revocation;
 mod session;
 mod signed;
 mod smuggling;

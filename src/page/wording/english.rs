@@ -26,6 +26,7 @@ pub(super) fn wording<'a>(message: &Message<'a>, provider: &str) -> Wording<'a> 
         Message::Refused { application, .. } => refused(application),
         Message::SessionEnded { login_url } => session_ended(login_url),
         Message::SignedOut { application_url } => signed_out(provider).link("Log in again", application_url),
+        Message::StoreUnavailable { retry_url } => store_unavailable().link(RETRY, retry_url),
         Message::Unauthenticated { login_url } => unauthenticated().link(LOG_IN, login_url),
         Message::UnknownSite { host } => unknown_site(host),
         Message::UpstreamTimeout { application } => upstream_timeout(application),
@@ -90,6 +91,14 @@ fn session_ended(login_url: &str) -> Wording<'_> {
         .step("Open a new tab to log in again, with the button below.")
         .step("Come back to this tab, then reload this page to send your form again.")
         .link_in_new_tab("Log in again (new tab)", login_url)
+}
+
+fn store_unavailable() -> Wording<'static> {
+    Wording::say(
+        "Not available for the moment",
+        "The service that checks whether your session is still open is not answering for the moment.",
+    )
+    .advise("Your session is not lost: try again in a few minutes, without logging in again.")
 }
 
 fn signed_out(provider: &str) -> Wording<'static> {

@@ -26,6 +26,7 @@ pub(super) fn wording<'a>(message: &Message<'a>, provider: &str) -> Wording<'a> 
         Message::Refused { application, .. } => refused(application),
         Message::SessionEnded { login_url } => session_ended(login_url),
         Message::SignedOut { application_url } => signed_out(provider).link("Se reconnecter", application_url),
+        Message::StoreUnavailable { retry_url } => store_unavailable().link(RETRY, retry_url),
         Message::Unauthenticated { login_url } => unauthenticated().link(LOG_IN, login_url),
         Message::UnknownSite { host } => unknown_site(host),
         Message::UpstreamTimeout { application } => upstream_timeout(application),
@@ -100,6 +101,14 @@ fn session_ended(login_url: &str) -> Wording<'_> {
     .step("Ouvrez un nouvel onglet pour vous reconnecter, avec le bouton ci\u{2011}dessous.")
     .step("Revenez dans cet onglet, puis rechargez cette page pour renvoyer votre formulaire.")
     .link_in_new_tab("Se reconnecter (nouvel onglet)", login_url)
+}
+
+fn store_unavailable() -> Wording<'static> {
+    Wording::say(
+        "Service momentanément indisponible",
+        "Le service qui vérifie que votre session est toujours ouverte ne répond pas pour le moment.",
+    )
+    .advise("Votre session n’est pas perdue : réessayez dans quelques minutes, sans vous reconnecter.")
 }
 
 fn signed_out(provider: &str) -> Wording<'static> {

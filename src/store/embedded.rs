@@ -1,0 +1,139 @@
+//! The journal of one machine: a redb file in the state folder.
+//!
+//! Two gateways may have it open at once, as they do while one takes over from another: each reads what the other
+//! appends. A commit is on the disk when it returns, so a journal survives a crash and kill -9.
+
+use std::fs::{OpenOptions, Permissions};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use redb::{ConcurrencyMode, Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
+use tokio::task::spawn_blocking;
+use tokio::time::{sleep, timeout};
+
+use super::{Cursor, Entry, Journal, Name, Page, StoreError};
+use crate::clock::{Clock, Timestamp};
+
+/// The file in the state folder.
+pub const FILE: &str = "sessions.redb";
+
+/// By its place in the journal: name and expiry, in seconds since 1970.
+const ENDED: TableDefinition<'_, u64, ([u8; 16], u64)> = TableDefinition::new("ended sessions");
+
+/// How often another process's lines are looked for.
+const POLL: Duration = Duration::from_millis(250);
+
+/// How long the disk may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Lines in a page.
+const PAGE: usize = 10_000;
+
+/// What redb may keep of the file in memory: a journal is read once.
+const CACHE: usize = 1024 * 1024;
+
+/// A journal in a file.
+pub struct Embedded {
+    database: Arc<Database>,
+}
+
+impl Embedded {
+    /// Opens the journal in `folder`, which is made where it is not there, without what has expired.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] where the file cannot be opened, or is none of ours.
+    pub fn open(folder: &Path, clock: &Clock) -> Result<Self, StoreError> {
+        let path = folder.join(FILE);
+        OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .and_then(|file| file.set_permissions(Permissions::from_mode(0o600)))
+            .map_err(StoreError::new)?;
+        let mut database = Database::builder()
+            .set_concurrency_mode(ConcurrencyMode::MultiWriter)
+            .set_cache_size(CACHE)
+            .create(&path)
+            .map_err(StoreError::new)?;
+        drop_expired(&database, clock.now())?;
+        if let Err(error) = database.compact() {
+            // A gateway that is on its way out still reads.
+            tracing::debug!(%error, "the journal of ended sessions was not compacted");
+        }
+        Ok(Self { database: Arc::new(database) })
+    }
+
+    /// The disk is no place to wait for on a thread that serves requests.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Database) -> Result<T, redb::Error> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let database = Arc::clone(&self.database);
+        let done = timeout(PATIENCE, spawn_blocking(move || work(&database))).await.map_err(StoreError::new)?;
+        done.map_err(StoreError::new)?.map_err(StoreError::new)
+    }
+}
+
+#[async_trait]
+impl Journal for Embedded {
+    async fn append(&self, entries: &[Entry]) -> Result<(), StoreError> {
+        let entries = entries.to_vec();
+        self.blocking(move |database| append(database, &entries)).await
+    }
+
+    async fn read(&self, after: &Cursor) -> Result<Page, StoreError> {
+        let start = after.0.parse::<u64>().map_or(0, |last| last + 1);
+        let mut page = self.blocking(move |database| read(database, start)).await?;
+        if page.entries.is_empty() {
+            page.next = after.clone();
+            sleep(POLL).await;
+        }
+        Ok(page)
+    }
+}
+
+fn append(database: &Database, entries: &[Entry]) -> Result<(), redb::Error> {
+    let transaction = database.begin_write()?;
+    {
+        let mut table = transaction.open_table(ENDED)?;
+        let last = table.last()?.map_or(0, |(place, _)| place.value());
+        for (place, entry) in (last + 1..).zip(entries) {
+            table.insert(place, (entry.name.0, entry.expires.as_secs()))?;
+        }
+    }
+    transaction.commit()?;
+    Ok(())
+}
+
+fn read(database: &Database, start: u64) -> Result<Page, redb::Error> {
+    let transaction = database.begin_read()?;
+    let mut page = Page::default();
+    for line in transaction.open_table(ENDED)?.range(start..)?.take(PAGE) {
+        let (place, line) = line?;
+        let (name, expires) = line.value();
+        page.entries.push(Entry { name: Name(name), expires: Timestamp::from_secs(expires) });
+        page.next = Cursor(place.value().to_string());
+    }
+    Ok(page)
+}
+
+/// The last line stays, whatever its age: the places that follow count on from it.
+fn drop_expired(database: &Database, now: Timestamp) -> Result<(), StoreError> {
+    let drop = || -> Result<(), redb::Error> {
+        let transaction = database.begin_write()?;
+        {
+            let mut table = transaction.open_table(ENDED)?;
+            let last = table.last()?.map(|(place, _)| place.value());
+            table.retain(|place, (_, expires)| Some(place) == last || expires > now.as_secs())?;
+        }
+        transaction.commit()?;
+        Ok(())
+    };
+    drop().map_err(StoreError::new)
+}

@@ -1,0 +1,292 @@
+//! Which sessions have ended, known here without asking: what this gateway ended itself, and what it read of the
+//! journal, a moment ago at most.
+//!
+//! One task reads the journal and another writes it; both go on for ever and mend themselves. After a failure the
+//! reader starts from the beginning and has written again whatever the journal lost, as a failover may make it do.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::time::{sleep, timeout};
+
+use super::{Cursor, Entry, Journal, Name, StoreError};
+use crate::clock::{Clock, Timestamp};
+
+/// How long a logout waits for the journal: the session has ended here already.
+const WRITTEN_WITHIN: Duration = Duration::from_secs(1);
+
+/// Between two tries of a store that does not answer: first, and at most.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+
+/// Entries written at once.
+const BATCH: usize = 1000;
+
+/// How often what has expired is forgotten.
+const FORGET_EVERY: Duration = Duration::from_secs(600);
+
+/// Names that a slow listener may be behind.
+const TOLD: usize = 1024;
+
+/// What becomes of sessions while the journal cannot be read (`[store] on_store_failure`).
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum OnFailure {
+    /// Nobody gets in whose session may have ended elsewhere.
+    #[default]
+    Refuse,
+    /// Sessions go on; one that ended elsewhere does too.
+    Serve,
+}
+
+/// How old knowledge may be, and what then (`[store]`).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Policy {
+    /// How long ago the journal may have been read last.
+    pub staleness: Duration,
+    /// What becomes of sessions after that.
+    pub on_failure: OnFailure,
+}
+
+/// What monitoring is told.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Status {
+    /// Ended sessions known.
+    pub known: usize,
+    /// Ended sessions that the journal does not hold yet.
+    pub unwritten: usize,
+    /// How long ago the journal was read last.
+    pub age: Duration,
+    /// Why it cannot be read, where it cannot.
+    pub error: Option<String>,
+}
+
+/// The ended sessions that this gateway knows.
+pub struct Revocations {
+    clock: Clock,
+    known: RwLock<HashMap<Name, Timestamp>>,
+    queue: mpsc::UnboundedSender<Queued>,
+    /// Until the writer takes it.
+    queued: Mutex<Option<mpsc::UnboundedReceiver<Queued>>>,
+    unwritten: AtomicUsize,
+    started: Instant,
+    /// When the journal was read last, in milliseconds since the start: requests look at it, and wait for nobody.
+    read_at: AtomicU64,
+    error: Mutex<Option<StoreError>>,
+    told: broadcast::Sender<Name>,
+}
+
+struct Queued {
+    entry: Entry,
+    written: Option<oneshot::Sender<()>>,
+}
+
+/// The promise that an ended session will be in the journal.
+#[must_use = "a logout waits for it"]
+#[derive(Debug)]
+pub struct Durable(oneshot::Receiver<()>);
+
+impl Durable {
+    /// Waits until it is kept, for a second at most; whether it was.
+    pub async fn kept(self) -> bool {
+        matches!(timeout(WRITTEN_WITHIN, self.0).await, Ok(Ok(())))
+    }
+}
+
+impl Revocations {
+    /// Knows nothing yet.
+    #[must_use]
+    pub fn new(clock: Clock) -> Self {
+        let (queue, queued) = mpsc::unbounded_channel();
+        Self {
+            clock,
+            known: RwLock::default(),
+            queue,
+            queued: Mutex::new(Some(queued)),
+            unwritten: AtomicUsize::new(0),
+            started: Instant::now(),
+            read_at: AtomicU64::new(0),
+            error: Mutex::default(),
+            told: broadcast::Sender::new(TOLD),
+        }
+    }
+
+    /// Whether the session called `name` has ended, as far as is known here.
+    #[must_use]
+    pub fn has(&self, name: &Name) -> bool {
+        self.known.read().unwrap_or_else(PoisonError::into_inner).contains_key(name)
+    }
+
+    /// Ends a session here and now, and at every other gateway once the promise is kept.
+    pub fn revoke(&self, entry: Entry) -> Durable {
+        self.learn(&[entry]);
+        let (written, durable) = oneshot::channel();
+        self.enqueue(entry, Some(written));
+        Durable(durable)
+    }
+
+    /// Tells of each session that ends from now on, here or elsewhere.
+    #[must_use]
+    pub fn subscribe(&self) -> broadcast::Receiver<Name> {
+        self.told.subscribe()
+    }
+
+    /// Whether what is known is recent enough to let sessions in.
+    #[must_use]
+    pub fn is_trusted(&self, policy: Policy) -> bool {
+        policy.on_failure == OnFailure::Serve || self.age() <= policy.staleness
+    }
+
+    /// What monitoring is told.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        Status {
+            known: self.known.read().unwrap_or_else(PoisonError::into_inner).len(),
+            unwritten: self.unwritten.load(Ordering::Relaxed),
+            age: self.age(),
+            error: self.lock_error().as_ref().map(ToString::to_string),
+        }
+    }
+
+    /// Reads everything that the journal holds now.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] where it cannot be read.
+    pub async fn catch_up(&self, journal: &dyn Journal) -> Result<(), StoreError> {
+        self.read_all(journal).await.map(drop)
+    }
+
+    /// Reads `journal` for ever.
+    pub async fn follow(&self, journal: &dyn Journal) {
+        let mut pause = PAUSE.0;
+        loop {
+            let started = Instant::now();
+            let Err(error) = self.read_on(journal).await;
+            self.failed(error);
+            pause = if started.elapsed() > PAUSE.1 { PAUSE.0 } else { (pause * 2).min(PAUSE.1) };
+            sleep(pause).await;
+        }
+    }
+
+    /// Writes what ends here to `journal`, for ever. Only the first call has anything to write.
+    pub async fn write(&self, journal: &dyn Journal) {
+        let queued = self.queued.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(mut queued) = queued else { return };
+        let mut batch = Vec::new();
+        while queued.recv_many(&mut batch, BATCH).await > 0 {
+            let entries: Vec<Entry> = batch.iter().map(|queued| queued.entry).collect();
+            append(journal, &entries).await;
+            self.unwritten.fetch_sub(entries.len(), Ordering::Relaxed);
+            for written in batch.drain(..).filter_map(|queued| queued.written) {
+                // Whoever waited may have gone on without it.
+                let _ = written.send(());
+            }
+        }
+    }
+
+    async fn read_on(&self, journal: &dyn Journal) -> Result<std::convert::Infallible, StoreError> {
+        let (mut after, seen) = self.read_all(journal).await?;
+        self.write_again(&seen);
+        drop(seen);
+        let mut forgotten = Instant::now();
+        loop {
+            let page = journal.read(&after).await?;
+            self.learn(&page.entries);
+            self.succeeded();
+            after = page.next;
+            if forgotten.elapsed() > FORGET_EVERY {
+                self.forget();
+                forgotten = Instant::now();
+            }
+        }
+    }
+
+    /// Reads from the start until nothing follows: where that was, and what was there.
+    async fn read_all(&self, journal: &dyn Journal) -> Result<(Cursor, HashSet<Name>), StoreError> {
+        let (mut after, mut seen) = (Cursor::default(), HashSet::new());
+        loop {
+            let page = journal.read(&after).await?;
+            after = page.next;
+            if page.entries.is_empty() {
+                self.succeeded();
+                return Ok((after, seen));
+            }
+            self.learn(&page.entries);
+            seen.extend(page.entries.iter().map(|entry| entry.name));
+        }
+    }
+
+    fn learn(&self, entries: &[Entry]) {
+        let now = self.clock.now();
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        for entry in entries.iter().filter(|entry| entry.expires > now) {
+            if known.insert(entry.name, entry.expires).is_none() {
+                // Nobody may be listening.
+                let _ = self.told.send(entry.name);
+            }
+        }
+    }
+
+    fn forget(&self) {
+        let now = self.clock.now();
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|_, expires| *expires > now);
+        known.shrink_to_fit();
+    }
+
+    fn write_again(&self, seen: &HashSet<Name>) {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let lost = known.iter().filter(|(name, _)| !seen.contains(name));
+        let lost: Vec<Entry> = lost.map(|(name, expires)| Entry { name: *name, expires: *expires }).collect();
+        drop(known);
+        for entry in lost {
+            self.enqueue(entry, None);
+        }
+    }
+
+    fn enqueue(&self, entry: Entry, written: Option<oneshot::Sender<()>>) {
+        self.unwritten.fetch_add(1, Ordering::Relaxed);
+        // The receiver lives as long as this does, or as the writer, which never ends.
+        let _ = self.queue.send(Queued { entry, written });
+    }
+
+    fn succeeded(&self) {
+        self.read_at.store(milliseconds(self.started.elapsed()), Ordering::Relaxed);
+        if self.lock_error().take().is_some() {
+            tracing::info!(reason = "store_back", "the store answers again");
+        }
+    }
+
+    fn failed(&self, error: StoreError) {
+        let mut known = self.lock_error();
+        if known.is_none() {
+            tracing::error!(reason = "store_down", %error, "sessions that end elsewhere are not known here");
+        }
+        *known = Some(error);
+    }
+
+    fn age(&self) -> Duration {
+        let now = milliseconds(self.started.elapsed());
+        Duration::from_millis(now.saturating_sub(self.read_at.load(Ordering::Relaxed)))
+    }
+
+    fn lock_error(&self) -> MutexGuard<'_, Option<StoreError>> {
+        self.error.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Appends until that succeeds.
+async fn append(journal: &dyn Journal, entries: &[Entry]) {
+    let mut pause = PAUSE.0;
+    while let Err(error) = journal.append(entries).await {
+        tracing::warn!(reason = "store_unwritten", %error, "ended sessions are written again in a moment");
+        sleep(pause).await;
+        pause = (pause * 2).min(PAUSE.1);
+    }
+}

@@ -1,0 +1,88 @@
+//! A redb file: two processes, kill -9, expiry.
+
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use portillon::clock::{Clock, Timestamp};
+use portillon::store::embedded::{Embedded, FILE};
+use portillon::store::{Cursor, Entry, Journal as _, Name};
+
+use crate::conformance::{entry, holds, rest};
+
+const FOLDER: &str = "PORTILLON_TEST_STORE";
+
+fn open(folder: &Path) -> Embedded {
+    Embedded::open(folder, &Clock::system()).unwrap()
+}
+
+#[tokio::test]
+async fn a_file_that_is_open_twice_is_a_journal() {
+    let folder = tempfile::tempdir().unwrap();
+    holds(&open(folder.path()), &open(folder.path())).await;
+    let mode = std::fs::metadata(folder.path().join(FILE)).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[tokio::test]
+async fn a_journal_that_is_opened_again_lacks_what_expired_and_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Clock::manual(Timestamp::from_secs(1_800_000_000));
+    let short = |name| Entry { name: Name([name; 16]), expires: clock.now().plus(Duration::from_secs(60)) };
+    let journal = Embedded::open(folder.path(), &clock).unwrap();
+    journal.append(&[short(1), entry(2), short(3)]).await.unwrap();
+    let read = rest(&journal, &Cursor::default()).await;
+    drop(journal);
+
+    clock.advance(Duration::from_secs(60));
+    let journal = Embedded::open(folder.path(), &clock).unwrap();
+    let kept = rest(&journal, &Cursor::default()).await.entries;
+    assert!(kept.contains(&entry(2)) && !kept.contains(&short(1)), "{kept:?}");
+    journal.append(&[entry(4)]).await.unwrap();
+    assert_eq!(rest(&journal, &read.next).await.entries, [entry(4)], "places go on, whatever expired");
+}
+
+#[tokio::test]
+async fn what_was_appended_survives_kill_9() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "embedded::writer", "--ignored", "--nocapture"])
+        .env(FOLDER, folder.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let promised = |line: &String| line.strip_prefix("kept ").and_then(|name| name.parse::<u8>().ok());
+    let kept: Vec<u8> = lines.filter_map(|line| promised(&line.unwrap())).take(20).collect();
+    child.kill().unwrap();
+    child.wait().unwrap();
+
+    let found = rest(&open(folder.path()), &Cursor::default()).await.entries;
+    assert_eq!(kept.len(), 20);
+    for name in kept {
+        assert!(found.contains(&entry(name)), "{name} was promised and is gone");
+    }
+}
+
+#[tokio::test]
+#[ignore = "runs in a process of its own, which is killed"]
+async fn writer() {
+    let journal = open(Path::new(&std::env::var_os(FOLDER).unwrap()));
+    for name in 0..=u8::MAX {
+        journal.append(&[entry(name)]).await.unwrap();
+        println!("\nkept {name}");
+    }
+    // Whoever started this has heard enough by now.
+    std::future::pending::<()>().await;
+}
+
+#[test]
+fn a_file_that_is_no_journal_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join(FILE), "a letter to the minister".repeat(1000)).unwrap();
+    assert!(Embedded::open(folder.path(), &Clock::system()).is_err());
+    assert!(std::fs::read(folder.path().join(FILE)).unwrap().starts_with(b"a letter"));
+}

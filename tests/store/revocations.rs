@@ -1,0 +1,98 @@
+//! What a gateway knows of ended sessions while its store comes and goes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use portillon::clock::{Clock, Timestamp};
+use portillon::store::{Cursor, Entry, Journal, OnFailure, Policy, Revocations};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use crate::conformance::{entry, rest};
+use crate::server::{PATIENCE, Server, journal};
+
+const REFUSE: Policy = Policy { staleness: Duration::ZERO, on_failure: OnFailure::Refuse };
+
+/// A gateway, as far as its store is concerned.
+struct Gateway {
+    knows: Arc<Revocations>,
+    _tasks: JoinSet<()>,
+}
+
+impl Gateway {
+    fn start(server: &Server) -> Self {
+        let knows = Arc::new(Revocations::new(Clock::system()));
+        let journal: Arc<dyn Journal> = Arc::new(journal(&server.settings()));
+        let mut tasks = JoinSet::new();
+        let (reader, writer) = (Arc::clone(&knows), Arc::clone(&knows));
+        let (read, written) = (Arc::clone(&journal), journal);
+        tasks.spawn(async move { reader.follow(&*read).await });
+        tasks.spawn(async move { writer.write(&*written).await });
+        Self { knows, _tasks: tasks }
+    }
+
+    async fn until(&self, what: &str, holds: impl Fn(&Revocations) -> bool) {
+        let waited = timeout(PATIENCE, async {
+            while !holds(&self.knows) {
+                sleep(Duration::from_millis(10)).await;
+            }
+        });
+        assert!(waited.await.is_ok(), "{what}: {:?}", self.knows.status());
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_ends_at_one_gateway_ends_at_the_other() {
+    let server = Server::start(&[]);
+    let (one, other) = (Gateway::start(&server), Gateway::start(&server));
+    let mut told = other.knows.subscribe();
+    assert!(one.knows.revoke(entry(1)).kept().await, "the store has it before a logout is answered");
+    assert_eq!(timeout(PATIENCE, told.recv()).await.unwrap().unwrap(), entry(1).name);
+    assert!(other.knows.has(&entry(1).name) && !other.knows.has(&entry(2).name));
+}
+
+#[tokio::test]
+async fn what_ends_while_the_store_is_down_is_written_once_it_is_back() {
+    let mut server = Server::start(&[]);
+    let (one, other) = (Gateway::start(&server), Gateway::start(&server));
+    assert!(one.knows.revoke(entry(1)).kept().await);
+    other.until("it is told", |knows| knows.has(&entry(1).name)).await;
+
+    server.kill();
+    one.until("it notices", |knows| knows.status().error.is_some()).await;
+    let long_ago = Policy { staleness: Duration::from_millis(1), ..REFUSE };
+    assert!(!one.knows.is_trusted(long_ago), "nobody gets in on old knowledge");
+    assert!(one.knows.is_trusted(Policy { on_failure: OnFailure::Serve, ..long_ago }));
+    assert!(one.knows.is_trusted(Policy { staleness: PATIENCE * 10, ..REFUSE }), "a short outage is survived");
+    assert!(!one.knows.revoke(entry(2)).kept().await, "a logout does not wait for ever");
+    assert!(one.knows.has(&entry(2).name) && one.knows.status().unwritten > 0);
+
+    // It comes back with nothing in it, as after a failover that lost what it had acknowledged.
+    server.start_again();
+    other.until("what ended meanwhile is known", |knows| knows.has(&entry(2).name)).await;
+    one.until("everything is written", |knows| knows.status().unwritten == 0).await;
+    one.until("it mends itself", |knows| knows.status().error.is_none()).await;
+    other.until("it mends itself", |knows| knows.status().error.is_none()).await;
+    other.until("everything is written", |knows| knows.status().unwritten == 0).await;
+    let kept = rest(&journal(&server.settings()), &Cursor::default()).await.entries;
+    assert!(kept.contains(&entry(1)) && kept.contains(&entry(2)), "what the store lost is written again: {kept:?}");
+}
+
+#[tokio::test]
+async fn a_link_that_hangs_is_noticed() {
+    let server = Server::start(&[]);
+    let gateway = Gateway::start(&server);
+    gateway.until("it reads", |knows| knows.status().error.is_none()).await;
+    // Every answer stops, and no connection ends.
+    server.cli(&["client", "pause", "60000", "all"]);
+    gateway.until("it notices", |knows| knows.status().error.is_some()).await;
+}
+
+#[tokio::test]
+async fn what_would_have_ended_by_itself_is_not_kept() {
+    let clock = Clock::manual(Timestamp::from_secs(1_800_000_000));
+    let knows = Revocations::new(clock.clone());
+    let over = Entry { expires: clock.now(), ..entry(1) };
+    drop(knows.revoke(over));
+    assert!(!knows.has(&over.name));
+}
