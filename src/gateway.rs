@@ -18,7 +18,9 @@ pub mod decide;
 pub mod endpoint;
 pub mod exchange;
 pub mod forward;
+mod frames;
 mod head;
+mod open_answer;
 pub mod request;
 pub mod reserved;
 pub mod respond;
@@ -203,9 +205,11 @@ impl ProxyHttp for Gateway {
             // An idle WebSocket is the application's to end: its own silence limit holds on the other side.
             session.set_read_timeout(None);
             exchange.open_tunnel();
-            return Ok(());
+        } else {
+            exchange.end_session(head)?;
         }
-        exchange.end_session(head)
+        exchange.answer_begins(head);
+        Ok(())
     }
 
     fn response_body_filter(
@@ -215,9 +219,7 @@ impl ProxyHttp for Gateway {
         _end_of_stream: bool,
         exchange: &mut Exchange,
     ) -> Result<Option<Duration>> {
-        if exchange.logged_out {
-            *body = None;
-        }
+        exchange.answer_goes_on(body);
         Ok(None)
     }
 
@@ -233,6 +235,9 @@ impl ProxyHttp for Gateway {
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, exchange: &mut Exchange) -> FailToProxy {
+        if exchange.ends_early(session).await {
+            return FailToProxy { error_code: 0, can_reuse_downstream: false };
+        }
         let reply = exchange.failed(session, error);
         let status = reply.as_ref().map_or(0, |reply| reply.answer.status.as_u16());
         if let Some(reply) = reply {

@@ -16,7 +16,7 @@ use pingora::proxy::http_proxy;
 use pingora::server::configuration::ServerConf;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 mod compile;
 mod status;
@@ -36,6 +36,9 @@ use crate::telemetry::metrics::Metrics;
 
 /// Requests still running this long after the drain began are cut.
 const DRAIN_LIMIT: Duration = Duration::from_secs(30);
+
+/// How often it is looked whether sessions with open streams have reached their absolute limit.
+const EXPIRY_CHECK: Duration = Duration::from_millis(500);
 
 /// Unused connections to upstreams that are kept, all routes together.
 const UPSTREAM_POOL: usize = 1024;
@@ -177,6 +180,7 @@ impl Running {
         }
         let keys = Arc::clone(&site.load().services.keys);
         background.spawn(async move { keys.follow().await });
+        background.spawn(end_expired(Arc::clone(&site)));
         let follower = follow_provider(&site);
         let fixed = Fixed::of(config);
         Self { addresses, admin_addresses, site, certificates, fixed, follower, drain, listeners, background }
@@ -250,6 +254,14 @@ async fn serve_admin(socket: TcpListener, state: Arc<dyn AdminState>, draining: 
 fn follow_provider(site: &ArcSwap<Site>) -> JoinHandle<()> {
     let provider = Arc::clone(&site.load().provider);
     tokio::spawn(async move { provider.follow().await })
+}
+
+/// Ends what is open of sessions past their absolute limit.
+async fn end_expired(site: Arc<ArcSwap<Site>>) {
+    loop {
+        sleep(EXPIRY_CHECK).await;
+        site.load().sessions.end_expired();
+    }
 }
 
 fn server_conf() -> Arc<ServerConf> {

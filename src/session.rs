@@ -14,9 +14,11 @@ mod codec;
 pub mod cookie;
 mod opened_before;
 mod sessions;
+mod streams;
 
 pub use codec::Login;
 pub use sessions::{Opened, Sessions};
+pub use streams::{Ending, OpenStream, Stream};
 
 /// Two clocks of one house may differ by this much.
 const CLOCK_SKEW: Duration = Duration::from_secs(60);

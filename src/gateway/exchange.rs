@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use http::{Method, StatusCode};
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
@@ -11,6 +12,7 @@ use pingora::{Error, ErrorType, Result};
 
 use super::context::{self, Peer};
 use super::decide::{Decision, Forward, Origin, format};
+use super::open_answer::OpenAnswer;
 use super::request::Request;
 use super::respond::{self, Reply};
 use super::site::{Route, Site};
@@ -47,6 +49,10 @@ pub struct Exchange {
     kept_from: Option<Arc<Route>>,
     kept_out: Option<Arc<AgentSession>>,
     tunnel: Option<Open>,
+    /// The answer, where it ends with its session.
+    open: Option<OpenAnswer>,
+    /// Status and length of the answer, as far as it went: for the line about one that is killed.
+    answered: (u16, usize),
     first_turn: Option<usize>,
     tries: usize,
     decision: Decided,
@@ -83,6 +89,8 @@ impl Exchange {
             kept_from: None,
             kept_out: None,
             tunnel: None,
+            open: None,
+            answered: (0, 0),
             first_turn: None,
             tries: 0,
             decision: Decided::Refuse,
@@ -250,6 +258,39 @@ impl Exchange {
         self.tunnel = Some(self.site.services.metrics.websocket_opened());
     }
 
+    /// Notes that the application's answer is passed on from now on, and has it end with its session.
+    pub fn answer_begins(&mut self, head: &ResponseHeader) {
+        self.answered.0 = head.status.as_u16();
+        if self.logged_out {
+            // The answer to a logout is not cut by it.
+            return;
+        }
+        let session = self.forward.as_ref().and_then(|forward| forward.permit.session());
+        let (Some(session), Some(connection)) = (session, &self.connection) else { return };
+        let thought = self.upstream_time.unwrap_or_default();
+        self.open = OpenAnswer::new(head, thought, &connection.kill, (&self.site.sessions, session));
+    }
+
+    /// Lets a piece of the application's answer pass, or what may pass of it.
+    pub fn answer_goes_on(&mut self, piece: &mut Option<Bytes>) {
+        if self.logged_out {
+            *piece = None;
+        }
+        if let Some(open) = &mut self.open {
+            open.pass(piece);
+        }
+        self.answered.1 += piece.as_ref().map_or(0, Bytes::len);
+    }
+
+    /// Whether the answer ends because its session has; the client is told then.
+    pub async fn ends_early(&mut self, session: &mut Session) -> bool {
+        let Some(open) = self.open.as_ref().filter(|open| open.ending().is_some()) else { return false };
+        if let Err(gone) = open.last_words(session).await {
+            tracing::debug!(request_id = self.request_id, error = %gone, "the agent is gone");
+        }
+        true
+    }
+
     fn route(&self) -> Option<&Arc<Route>> {
         self.forward.as_ref().map(|forward| &forward.route).or(self.kept_from.as_ref())
     }
@@ -261,6 +302,10 @@ impl Exchange {
     fn record(&mut self, status: u16, bytes: usize) {
         if std::mem::replace(&mut self.finished, true) {
             return;
+        }
+        if let Some(ending) = self.open.take().and_then(|open| open.ending()) {
+            self.reason = ending.reason_code();
+            self.site.services.metrics.stream_ended(self.reason);
         }
         let duration = self.started.elapsed();
         let route = self.route();
@@ -296,7 +341,8 @@ impl Drop for Exchange {
     fn drop(&mut self) {
         if self.asked.is_some() && !self.finished {
             self.reason = "killed";
-            self.record(0, 0);
+            let (status, bytes) = self.answered;
+            self.record(status, bytes);
         }
     }
 }

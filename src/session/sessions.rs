@@ -10,6 +10,7 @@ use moka::sync::Cache;
 use super::codec::{Login, Record};
 use super::cookie::{self, OwnCookies};
 use super::opened_before::OpenedBefore;
+use super::streams::{Ending, OpenStream, Stream, Streams};
 use super::{Lifetime, Session, SessionId, Standing};
 use crate::clock::{Clock, Timestamp};
 use crate::crypto::aead::{OpenError, Purpose};
@@ -38,6 +39,8 @@ pub struct Sessions {
     ended: Cache<SessionId, ()>,
     /// When a session's cookie was last sealed again.
     renewed: Cache<SessionId, Timestamp>,
+    /// What ends with its session.
+    streams: Streams,
 }
 
 /// What the session cookies of a request turned out to be.
@@ -78,13 +81,15 @@ impl Sessions {
             .eviction_policy(EvictionPolicy::lru())
             .time_to_live(lifetime.absolute)
             .build();
-        Self { keys, lifetime, clock, opened: OpenedBefore::new(), ended, renewed: Cache::new(RENEWED) }
+        let (opened, renewed) = (OpenedBefore::new(), Cache::new(RENEWED));
+        Self { keys, lifetime, clock, opened, ended, renewed, streams: Streams::default() }
     }
 
-    /// The same sessions, with what `previous` ones remember of ended ones.
+    /// The same sessions, with what `previous` ones remember of ended ones, and know of open streams.
     #[must_use]
     pub fn remembering(mut self, previous: &Self) -> Self {
         self.ended = previous.ended.clone();
+        self.streams = previous.streams.clone();
         self
     }
 
@@ -136,7 +141,29 @@ impl Sessions {
     /// Ends a session here and now, and gives back its ID token where the cookies kept it.
     pub fn end(&self, session: &Session, cookies: &OwnCookies, host: &str) -> Option<Secret<String>> {
         self.ended.insert(session.id, ());
+        self.streams.end(Ending::LoggedOut, |open| open.id == session.id);
         record(&self.keys.load(), &cookies.joined(cookie::PREFIX)?, host).ok()?.id_token
+    }
+
+    /// Has `stream` end with `session`, at once where that has ended already.
+    pub fn watch(&self, session: &Arc<Session>, stream: Arc<dyn Stream>) -> OpenStream {
+        let open = self.streams.add(Arc::clone(session), stream);
+        // It is known before we look: an end between the two finds it.
+        if self.ended.contains_key(&session.id) {
+            self.streams.end(Ending::LoggedOut, |open| open.id == session.id);
+        }
+        open
+    }
+
+    /// Ends what is open of the sessions that `is_revoked` names.
+    pub fn end_revoked(&self, is_revoked: impl Fn(&Session) -> bool) {
+        self.streams.end(Ending::Revoked, is_revoked);
+    }
+
+    /// Ends what is open of sessions past their absolute limit.
+    pub fn end_expired(&self) {
+        let now = self.clock.now();
+        self.streams.end(Ending::Expired, |open| now.since(open.logged_in_at) >= self.lifetime.absolute);
     }
 
     fn opened(&self, value: &str, host: &str) -> Result<Arc<Session>, OpenError> {

@@ -17,6 +17,7 @@ mod keys;
 mod login;
 mod logout;
 mod logs;
+mod open_connections;
 mod pages;
 mod paths;
 mod policy;
