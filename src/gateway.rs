@@ -20,8 +20,10 @@ pub mod exchange;
 pub mod forward;
 mod frames;
 mod head;
+mod keep;
 mod open_answer;
 pub mod request;
+mod resend;
 pub mod reserved;
 pub mod respond;
 pub mod site;
@@ -32,6 +34,7 @@ pub use site::{Host, RequestKey, RequestSigning, Route, Services, Site};
 use decide::{Decision, Endpoint, Forward, Visit, format};
 use exchange::Exchange;
 use request::Request;
+use resend::Click;
 use respond::Reply;
 
 use crate::page::Message;
@@ -62,6 +65,7 @@ impl Gateway {
 /// Lets a request go on to its application.
 fn admit(session: &mut Session, exchange: &mut Exchange, forward: Forward) -> Result<()> {
     let (silence, max_body) = (forward.route.upstream.silence_timeout(), forward.route.max_body);
+    let resent = exchange.resent.as_ref().map(|form| form.body.len() as u64);
     exchange.forward = Some(forward);
     session.set_read_timeout(Some(silence));
     // A reader that stopped would hold its connection, and one to the application, for ever.
@@ -69,7 +73,7 @@ fn admit(session: &mut Session, exchange: &mut Exchange, forward: Forward) -> Re
     // RFC 9110 section 15.2: HTTP/1.0 knows no 1xx.
     let knows_no_informational = is_http_1_0(session);
     session.set_ignore_info_resp(knows_no_informational);
-    if forward::is_too_long(session.req_header(), max_body) {
+    if forward::is_too_long(session.req_header(), max_body) || resent.zip(max_body).is_some_and(|(l, most)| l > most) {
         return Error::e_explain(ErrorType::HTTPStatus(413), "the declared body is too long");
     }
     Ok(())
@@ -136,7 +140,15 @@ impl ProxyHttp for Gateway {
         exchange.decide(&decision);
         let reply = match decision {
             Decision::Endpoint(endpoint, visit) => visited(session, exchange, endpoint, &visit).await?,
-            Decision::Forward(forward) => return admit(session, exchange, *forward).map(|()| false),
+            Decision::Forward(forward) => match resend::click(session, exchange, &forward).await? {
+                Click::No => return admit(session, exchange, *forward).map(|()| false),
+                Click::Form(form) => {
+                    exchange.resend(*form);
+                    return admit(session, exchange, *forward).map(|()| false);
+                }
+                Click::Gone(reply) => *reply,
+            },
+            Decision::Keep(keep) => keep::keep(session, &exchange.site, *keep, &exchange.request_id).await?,
             Decision::Login(visit) => endpoint::begin_login(&exchange.site, &visit, &exchange.request_id).await,
             Decision::Reply(reply) => *reply,
         };
@@ -168,6 +180,9 @@ impl ProxyHttp for Gateway {
         _end_of_stream: bool,
         exchange: &mut Exchange,
     ) -> Result<()> {
+        if let Some(form) = &exchange.resent {
+            *body = Some(form.body.clone()).filter(|body| !body.is_empty());
+        }
         exchange.body_received += body.as_ref().map_or(0, |chunk| chunk.len() as u64);
         let limit = exchange.forward.as_ref().and_then(|forward| forward.route.max_body);
         if limit.is_some_and(|limit| exchange.body_received > limit && !exchange.upgraded) {
@@ -182,6 +197,9 @@ impl ProxyHttp for Gateway {
         head: &mut RequestHeader,
         exchange: &mut Exchange,
     ) -> Result<()> {
+        if let Some(form) = &exchange.resent {
+            resend::adapt(head, form)?;
+        }
         forward::adapt(head, exchange.forwarded()?, &exchange.site, &exchange.request_id)
     }
 

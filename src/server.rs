@@ -31,6 +31,7 @@ use crate::gateway::{Gateway, HeadRefusals, Services, Site};
 use crate::listener::tls::Certificates;
 use crate::listener::{self, BindError, Bound, Front};
 use crate::login::callback::Redeemed;
+use crate::stash::{InMemory, Stash};
 use crate::telemetry::log::LogFormat;
 use crate::telemetry::metrics::Metrics;
 
@@ -142,8 +143,10 @@ pub async fn start(config: Config, options: Options) -> Result<Running, StartErr
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     make_private(&config.server.state_dir)?;
     let keys = KeyRing::open_or_create(&config.server.keys_dir, options.clock.now())?;
+    let keys = Arc::new(KeyRings::new(keys, Some(config.server.keys_dir.clone())));
     let services = Services {
-        keys: Arc::new(KeyRings::new(keys, Some(config.server.keys_dir.clone()))),
+        stash: Arc::new(Stash::new(Arc::clone(&keys), options.clock.clone(), Box::<InMemory>::default())),
+        keys,
         clock: options.clock,
         redeemed: Arc::new(Redeemed::default()),
         metrics: Metrics::new(),

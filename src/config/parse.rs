@@ -18,6 +18,7 @@ mod server;
 mod session;
 mod signing;
 mod site;
+mod stash;
 mod upstream;
 
 /// The configuration that the files hold, the main one first; none where an error was told.
@@ -30,6 +31,7 @@ pub(super) fn config(files: &[Section<'_>], surroundings: &Surroundings) -> Opti
     let identity = identity::read(&main.section("identity", &keys::IDENTITY), &provider.vocabulary);
     let session = session::read(&main.section("session", &keys::SESSION));
     let signing = signing::read(&main.section("signing", &keys::SIGNING));
+    let stash = stash::read(&main.section("stash", &keys::STASH));
     let log = log(&main.section("log", &keys::LOG));
     let site = site::Site::new(surroundings, &server, &provider, &identity).signing_with(signing.algorithm);
     let routes = site.routes(files)?;
@@ -44,6 +46,7 @@ pub(super) fn config(files: &[Section<'_>], surroundings: &Surroundings) -> Opti
         encoding: identity.encoding,
         signing,
         routes,
+        stash,
         log,
     })
 }

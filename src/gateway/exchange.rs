@@ -20,6 +20,7 @@ use crate::crypto::random_token;
 use crate::logout::{self, Ended};
 use crate::page::{Format, Language};
 use crate::session::Session as AgentSession;
+use crate::stash::Form;
 use crate::telemetry::Decision as Decided;
 use crate::telemetry::log::Access;
 use crate::telemetry::metrics::Open;
@@ -37,6 +38,8 @@ pub struct Exchange {
     pub request_id: String,
     /// Where it goes, once that is decided.
     pub forward: Option<Forward>,
+    /// The form that is sent in place of the request's own body.
+    pub resent: Option<Form>,
     /// Bytes of the request's body that this try sent so far.
     pub body_received: u64,
     /// Whether it became a tunnel.
@@ -81,6 +84,7 @@ impl Exchange {
             peer: connection.as_ref().map_or(Peer::Unix, |connection| connection.peer),
             request_id: random_token::<12>(),
             forward: None,
+            resent: None,
             body_received: 0,
             upgraded: false,
             logged_out: false,
@@ -128,6 +132,7 @@ impl Exchange {
             Decision::Forward(forward) if forward.permit.session().is_some() => (Decided::PermitAgent, "session"),
             Decision::Forward(_) => (Decided::PermitPublic, "public_rule"),
             Decision::Login(_) => (Decided::Login, "no_session"),
+            Decision::Keep(keep) => (Decided::Refuse, keep.otherwise.reason),
             Decision::Reply(reply) => (Decided::Refuse, reply.reason),
         };
         (self.kept_from, self.kept_out) = match decision {
@@ -135,6 +140,7 @@ impl Exchange {
                 (visit.route.clone(), visit.opened.valid().cloned())
             }
             Decision::Forward(_) => (None, None),
+            Decision::Keep(keep) => (keep.visit.route.clone(), Some(Arc::clone(&keep.session))),
             Decision::Reply(reply) => (reply.route.clone(), reply.session.clone()),
         };
     }
@@ -142,6 +148,12 @@ impl Exchange {
     /// Notes why we answered as we did.
     pub const fn because(&mut self, reason: &'static str) {
         self.reason = reason;
+    }
+
+    /// Sends a kept form in place of the request's own body.
+    pub fn resend(&mut self, form: Form) {
+        self.resent = Some(form);
+        self.reason = "form_sent";
     }
 
     /// Notes that the upstream is being asked, perhaps again; whose turn it is (see [`Upstream::next_turn`]).

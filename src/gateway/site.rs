@@ -25,6 +25,7 @@ use crate::policy::{PublicRule, Rules};
 use crate::route::{Authority, PathPrefix, Scheme, Table};
 use crate::session::{SessionId, Sessions};
 use crate::signature::{self, Signer};
+use crate::stash::{self, Stash};
 use crate::telemetry::metrics::{Metrics, RouteMetrics};
 use crate::upstream::Upstream;
 
@@ -35,6 +36,8 @@ pub struct Services {
     pub clock: Clock,
     /// The sealing and signing keys in force.
     pub keys: Arc<KeyRings>,
+    /// The forms that wait for a login.
+    pub stash: Arc<Stash>,
     /// The states redeemed before.
     pub redeemed: Arc<Redeemed>,
     /// What is counted.
@@ -160,6 +163,8 @@ pub struct Site {
     pub provider_origin: Option<String>,
     /// The sessions of every host.
     pub sessions: Sessions,
+    /// How forms are kept that meet an expired session.
+    pub stash: stash::Settings,
     /// Pages for people.
     pub pages: Pages,
     /// The hosts by authority.
@@ -201,6 +206,7 @@ impl Site {
             return Some(Endpoint::SignedOut);
         }
         match path.strip_prefix(&self.prefix)? {
+            "form" => Some(Endpoint::Form),
             "jwks.json" => Some(Endpoint::Jwks),
             "login" => Some(Endpoint::Login),
             "logout" => Some(Endpoint::Logout),

@@ -76,6 +76,7 @@ pub(super) fn site(config: &Config, services: Services, previous: Option<&Site>)
             Some(previous) => sessions.remembering(&previous.sessions),
             None => sessions,
         },
+        stash: config.stash,
         pages: pages(config)?,
         hosts,
         routes,

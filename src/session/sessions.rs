@@ -26,6 +26,10 @@ const RENEWED: u64 = 4096;
 /// Ended sessions remembered, so that an answer still on its way to the agent does not bring one back to life.
 const ENDED: u64 = 16_384;
 
+/// How long an end is remembered after the session would be over anyway: who left a form open overnight and sends it in
+/// the morning did not log out meanwhile.
+const REMEMBERED: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// The requests of one page ask together: one of their answers brings the new cookie. Where that answer got lost, the
 /// next request after this time does.
 const RENEWED_ENOUGH: Duration = Duration::from_secs(5);
@@ -50,8 +54,10 @@ pub enum Opened {
     Alive(Arc<Session>),
     /// A valid session whose cookie should be sealed again.
     Due(Arc<Session>),
-    /// A session past its limits, or ended by a logout.
-    Expired,
+    /// A session that was ended before its limits, or so long past them that nobody knows whether it was.
+    Ended,
+    /// A session past its limits, which nobody ended.
+    Expired(Arc<Session>),
     /// No session cookie.
     None,
     /// A session from the future: a clock is wrong.
@@ -66,7 +72,7 @@ impl Opened {
     pub const fn valid(&self) -> Option<&Arc<Session>> {
         match self {
             Self::Alive(session) | Self::Due(session) => Some(session),
-            Self::Expired | Self::None | Self::NotYet | Self::Unreadable(_) => None,
+            Self::Ended | Self::Expired(_) | Self::None | Self::NotYet | Self::Unreadable(_) => None,
         }
     }
 }
@@ -79,7 +85,7 @@ impl Sessions {
         let ended = Cache::builder()
             .max_capacity(ENDED)
             .eviction_policy(EvictionPolicy::lru())
-            .time_to_live(lifetime.absolute)
+            .time_to_live(lifetime.absolute + REMEMBERED)
             .build();
         let (opened, renewed) = (OpenedBefore::new(), Cache::new(RENEWED));
         Self { keys, lifetime, clock, opened, ended, renewed, streams: Streams::default() }
@@ -178,15 +184,21 @@ impl Sessions {
 
     fn judged(&self, session: Arc<Session>) -> Opened {
         if self.ended.contains_key(&session.id) {
-            return Opened::Expired;
+            return Opened::Ended;
         }
         match session.standing(self.lifetime, self.clock.now()) {
             Standing::Alive => Opened::Alive(session),
             Standing::Due if self.was_just_renewed(&session) => Opened::Alive(session),
             Standing::Due => Opened::Due(session),
-            Standing::Expired => Opened::Expired,
+            Standing::Expired if self.is_forgotten(&session) => Opened::Ended,
+            Standing::Expired => Opened::Expired(session),
             Standing::NotYet => Opened::NotYet,
         }
+    }
+
+    /// Whether an end of this session, had there been one, would be forgotten by now.
+    fn is_forgotten(&self, session: &Session) -> bool {
+        self.clock.now().since(session.active_at) >= self.lifetime.absolute + REMEMBERED
     }
 
     fn was_just_renewed(&self, session: &Session) -> bool {
@@ -246,7 +258,9 @@ mod tests {
         clock.advance(Duration::from_secs(60));
         assert!(matches!(sessions.open(&cookies, HOST), Opened::Due(_)));
         clock.advance(Duration::from_secs(3540));
-        assert!(matches!(sessions.open(&cookies, HOST), Opened::Expired));
+        assert!(matches!(sessions.open(&cookies, HOST), Opened::Expired(expired) if expired.id() == session.id()));
+        clock.advance(Duration::from_secs(35 * 3600));
+        assert!(matches!(sessions.open(&cookies, HOST), Opened::Ended), "too long ago to tell");
     }
 
     #[test]
@@ -258,7 +272,7 @@ mod tests {
         let renewed = jar(&sessions.renew(&jar(&set), HOST).unwrap());
         clock.advance(Duration::from_secs(3000));
         assert_eq!(sessions.open(&renewed, HOST).valid().unwrap().id(), session.id());
-        assert!(matches!(sessions.open(&jar(&set), HOST), Opened::Expired));
+        assert!(matches!(sessions.open(&jar(&set), HOST), Opened::Expired(_)));
     }
 
     #[test]
@@ -280,7 +294,7 @@ mod tests {
         let (session, set) = sessions.start(login("a.b.c"), &OwnCookies::default(), HOST).unwrap();
         let cookies = jar(&set);
         assert_eq!(sessions.end(&session, &cookies, HOST).unwrap().expose(), "a.b.c");
-        assert!(matches!(sessions.open(&cookies, HOST), Opened::Expired));
+        assert!(matches!(sessions.open(&cookies, HOST), Opened::Ended));
         assert!(sessions.renew(&cookies, HOST).is_none());
     }
 
@@ -314,7 +328,7 @@ mod tests {
         sessions.ended.run_pending_tasks();
         sessions.end(&session, &jar(&set), HOST);
         sessions.ended.run_pending_tasks();
-        assert!(matches!(sessions.open(&jar(&set), HOST), Opened::Expired));
+        assert!(matches!(sessions.open(&jar(&set), HOST), Opened::Ended));
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod conformance_config;
 mod conformance_logout;
 mod forwarded;
 mod identity_headers;
+mod kept_forms;
 mod keys;
 mod login;
 mod logout;

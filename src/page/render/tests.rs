@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::crypto::sha256;
-use crate::page::{AgentView, LoginFailure, LoopCause, MeView, ProviderError};
+use crate::page::{AgentView, FormView, LoginFailure, LoopCause, MeView, ProviderError};
 
 const VIEW: View<'_> = View {
     language: Language::French,
@@ -104,6 +104,23 @@ fn pages_run_nothing_load_nothing_and_are_kept_nowhere() {
     }
     assert!(headers.contains_key("permissions-policy"));
     assert!(!headers.contains_key("strict-transport-security") && !headers.contains_key("content-length"));
+}
+
+#[test]
+fn only_a_form_that_sends_itself_runs_a_script_and_only_that_one() {
+    let policy_and_html = |sends_itself| {
+        let reasons = sample::reasons();
+        let form = sample::messages(&reasons).into_iter().find_map(|message| message.form().cloned()).unwrap();
+        let answer = pages().render(&Message::Form(FormView { sends_itself, ..form }), &VIEW);
+        let html = String::from_utf8(answer.body.to_vec()).unwrap();
+        (headers(&answer)["content-security-policy"].to_owned(), html)
+    };
+    let (policy, html) = policy_and_html(true);
+    let hash = STANDARD.encode(sha256(between(&html, "<script>", "</script>").as_bytes()));
+    assert!(policy.contains(&format!("script-src 'sha256-{hash}';")), "{policy}");
+    let (policy, html) = policy_and_html(false);
+    assert!(!policy.contains("script-src") && !html.contains("<script"), "{policy}");
+    assert!(policy.contains("form-action 'self' https:;"), "{policy}");
 }
 
 #[test]
@@ -202,8 +219,8 @@ fn a_status_that_asks_for_a_field_has_it() {
 fn reason_codes_tell_messages_apart() {
     let reasons = sample::reasons();
     let codes: BTreeSet<_> = sample::messages(&reasons).iter().map(Message::reason_code).collect();
-    // `Me` and `Refused` stand twice among the samples.
-    assert_eq!(codes.len() + 2, sample::messages(&reasons).len());
+    // `Form`, `Me` and `Refused` stand twice among the samples.
+    assert_eq!(codes.len() + 3, sample::messages(&reasons).len());
     assert!(codes.iter().all(|code| code.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')));
     assert_eq!(Message::LoginLoop { cause: LoopCause::Key, retry_url: "/" }.reason_code(), "login_loop_key");
 }
