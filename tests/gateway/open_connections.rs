@@ -24,9 +24,6 @@ async fn fed_websocket(world: &World, browser: &mut Browser, path: &str) -> (Con
     let (feeder, answer) = Answer::fed("");
     world.upstream.answer(path, answer);
     let mut connection = asked(world, browser, websocket(PAIE, path)).await;
-    // pingora 0.9.1 ends a tunnel whose 101 is there before it has passed on that the request has no body.
-    world.upstream.until(|log| log.received.last().is_some_and(|request| request.line().ends_with(path))).await;
-    tokio::time::sleep(Duration::from_millis(50)).await;
     feeder.send(SWITCH.as_bytes().to_vec()).unwrap();
     assert_eq!(connection.head().await.word(1), "101");
     (connection, feeder)
