@@ -65,7 +65,7 @@ impl Gateway {
 /// Lets a request go on to its application.
 fn admit(session: &mut Session, exchange: &mut Exchange, forward: Forward) -> Result<()> {
     let (silence, max_body) = (forward.route.upstream.silence_timeout(), forward.route.max_body);
-    let resent = exchange.resent.as_ref().map(|form| form.body.len() as u64);
+    let resent = exchange.resent.as_ref().map(|resent| resent.body().len() as u64);
     exchange.forward = Some(forward);
     session.set_read_timeout(Some(silence));
     // A reader that stopped would hold its connection, and one to the application, for ever.
@@ -142,8 +142,8 @@ impl ProxyHttp for Gateway {
             Decision::Endpoint(endpoint, visit) => visited(session, exchange, endpoint, &visit).await?,
             Decision::Forward(forward) => match resend::click(session, exchange, &forward).await? {
                 Click::No => return admit(session, exchange, *forward).map(|()| false),
-                Click::Form(form) => {
-                    exchange.resend(*form);
+                Click::Form(resent) => {
+                    exchange.resend(*resent);
                     return admit(session, exchange, *forward).map(|()| false);
                 }
                 Click::Gone(reply) => *reply,
@@ -180,8 +180,8 @@ impl ProxyHttp for Gateway {
         _end_of_stream: bool,
         exchange: &mut Exchange,
     ) -> Result<()> {
-        if let Some(form) = &exchange.resent {
-            *body = Some(form.body.clone()).filter(|body| !body.is_empty());
+        if let Some(resent) = &exchange.resent {
+            *body = Some(resent.body().clone()).filter(|body| !body.is_empty());
         }
         exchange.body_received += body.as_ref().map_or(0, |chunk| chunk.len() as u64);
         let limit = exchange.forward.as_ref().and_then(|forward| forward.route.max_body);
@@ -197,9 +197,7 @@ impl ProxyHttp for Gateway {
         head: &mut RequestHeader,
         exchange: &mut Exchange,
     ) -> Result<()> {
-        if let Some(form) = &exchange.resent {
-            resend::adapt(head, form)?;
-        }
+        resend::adapt(head, exchange).await?;
         forward::adapt(head, exchange.forwarded()?, &exchange.site, &exchange.request_id)
     }
 

@@ -3,6 +3,7 @@
 //! Only who holds the cookie of a session that was theirs can leave a form here, and only the same agent (`sub`), in the
 //! same browser, sees it again and sends it. It stays for a while after that: an application may refuse what it gets.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,7 +48,7 @@ pub struct Settings {
 }
 
 /// A form as it was sent: what is needed to send it again. The method is `POST`.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Eq, PartialEq)]
 pub struct Form {
     /// Path and query, as they came.
     pub target: String,
@@ -63,8 +64,15 @@ pub struct Form {
     pub body: Bytes,
 }
 
+/// What an agent typed is theirs.
+impl fmt::Debug for Form {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Form").field("length", &self.body.len()).finish_non_exhaustive()
+    }
+}
+
 /// A form that is kept.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Kept {
     /// What was sent.
     pub form: Form,
@@ -168,12 +176,11 @@ impl Stash {
     }
 
     /// Notes that a form is being sent: from now on it makes room where its agent needs some.
-    pub async fn sent(&self, id: &FormId, owner: Owner<'_>, mut kept: Kept) -> Form {
-        kept.sent_at = Some(self.clock.now());
+    pub async fn sent(&self, id: &FormId, owner: Owner<'_>, kept: &Kept) {
         self.ledger.sent(&id.key());
+        let sent = Kept { sent_at: Some(self.clock.now()), ..kept.clone() };
         // Where that cannot be noted, the agent is not told so later: nothing worse.
-        let _ = self.put(id, owner, &kept).await;
-        kept.form
+        let _ = self.put(id, owner, &sent).await;
     }
 
     /// Forgets a form, where it is this owner's. Whether it was there.

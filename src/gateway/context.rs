@@ -182,6 +182,16 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_kill_waits_while_it_is_held() {
+        let kill = Kill::default();
+        kill.hold(true);
+        kill.soft();
+        assert!(kill.is_soft() && !kill.poll_soft(Waker::noop()));
+        kill.hold(false);
+        assert!(kill.poll_soft(Waker::noop()));
+    }
+
+    #[tokio::test]
     async fn a_hard_kill_before_anybody_waits_is_not_lost() {
         let kill = Kill::default();
         kill.hard();

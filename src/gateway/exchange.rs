@@ -14,13 +14,13 @@ use super::context::{self, Peer};
 use super::decide::{Decision, Forward, Origin, format};
 use super::open_answer::OpenAnswer;
 use super::request::Request;
+use super::resend::Resent;
 use super::respond::{self, Reply};
 use super::site::{Route, Site};
 use crate::crypto::random_token;
 use crate::logout::{self, Ended};
 use crate::page::{Format, Language};
 use crate::session::Session as AgentSession;
-use crate::stash::Form;
 use crate::telemetry::Decision as Decided;
 use crate::telemetry::log::Access;
 use crate::telemetry::metrics::Open;
@@ -39,7 +39,7 @@ pub struct Exchange {
     /// Where it goes, once that is decided.
     pub forward: Option<Forward>,
     /// The form that is sent in place of the request's own body.
-    pub resent: Option<Form>,
+    pub(super) resent: Option<Resent>,
     /// Bytes of the request's body that this try sent so far.
     pub body_received: u64,
     /// Whether it became a tunnel.
@@ -151,8 +151,8 @@ impl Exchange {
     }
 
     /// Sends a kept form in place of the request's own body.
-    pub fn resend(&mut self, form: Form) {
-        self.resent = Some(form);
+    pub(super) fn resend(&mut self, resent: Resent) {
+        self.resent = Some(resent);
         self.reason = "form_sent";
     }
 

@@ -4,6 +4,7 @@
 //! the identity of now. Only what hardly any application sends is looked into: a navigation with a short `text/plain`
 //! body.
 
+use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, ORIGIN, REFERER, TRANSFER_ENCODING};
 use http::{HeaderName, HeaderValue, Method};
 use pingora::Result;
@@ -17,7 +18,7 @@ use super::respond::Reply;
 use super::short_body;
 use crate::page::{Format, Language, Message};
 use crate::session::cookie::OwnCookies;
-use crate::stash::{Form, FormId, Owner};
+use crate::stash::{Browser, FormId, Kept, Owner};
 
 /// The field of a click that names the form.
 pub(super) const FIELD: &str = "portillon-resend";
@@ -30,9 +31,23 @@ pub(super) enum Click {
     /// None: its own body goes out.
     No,
     /// A click, whose form this is.
-    Form(Box<Form>),
+    Form(Box<Resent>),
     /// A click for a form that is not there, or not theirs.
     Gone(Box<Reply>),
+}
+
+/// A form on its way to its application.
+pub(super) struct Resent {
+    id: FormId,
+    browser: Browser,
+    kept: Kept,
+}
+
+impl Resent {
+    /// What is sent.
+    pub(super) fn body(&self) -> &Bytes {
+        &self.kept.form.body
+    }
 }
 
 /// Looks whether this request of an agent's is a click, and finds its form.
@@ -46,7 +61,7 @@ pub(super) async fn click(session: &mut Session, exchange: &Exchange, forward: &
     session.as_mut().enable_retry_buffering();
     let Some(id) = short_body(session).await?.and_then(|body| named(&body)) else { return Ok(Click::No) };
     let found = match find(session, exchange, forward, (&cookies, &id)).await {
-        Some(form) => Click::Form(Box::new(form)),
+        Some(resent) => Click::Form(Box::new(resent)),
         None => {
             let (contact, message) = (forward.route.contact.as_deref(), Message::FormGone { application_url: "/" });
             Click::Gone(Box::new(Reply::page(&exchange.site, &message, manner, contact, &exchange.request_id)))
@@ -82,22 +97,29 @@ async fn find(
     exchange: &Exchange,
     forward: &Forward,
     (cookies, id): (&OwnCookies, &FormId),
-) -> Option<Form> {
+) -> Option<Resent> {
     let (stash, agent) = (&exchange.site.services.stash, forward.permit.session()?);
     let host = forward.route.host.authority.as_str();
     let browser = stash.known_browser(cookies, host)?;
     let owner = Owner { host, sub: agent.claims().sub(), browser: &browser };
     let kept = stash.find(id, owner).await?;
     let is_here = kept.form.target.as_bytes() == session.req_header().raw_path();
-    if is_here { Some(stash.sent(id, owner, kept).await) } else { None }
+    is_here.then(|| Resent { id: id.clone(), browser, kept })
 }
 
-/// Gives a click the head that its form had.
+/// Gives a click the head that its form had, and notes that the form is sent: the application can be reached.
 ///
 /// # Errors
 ///
 /// None in practice: the values came in a head.
-pub(super) fn adapt(head: &mut RequestHeader, form: &Form) -> Result<()> {
+pub(super) async fn adapt(head: &mut RequestHeader, exchange: &Exchange) -> Result<()> {
+    let Some(Resent { id, browser, kept }) = &exchange.resent else { return Ok(()) };
+    let forward = exchange.forwarded()?;
+    if let Some(agent) = forward.permit.session() {
+        let owner = Owner { host: forward.route.host.authority.as_str(), sub: agent.claims().sub(), browser };
+        exchange.site.services.stash.sent(id, owner, kept).await;
+    }
+    let form = &kept.form;
     head.remove_header(&TRANSFER_ENCODING);
     head.insert_header(CONTENT_LENGTH, form.body.len())?;
     let fields: [(HeaderName, &Option<HeaderValue>); 3] =

@@ -53,39 +53,52 @@ pub fn content(form: &Form) -> Content {
         "multipart/form-data" => boundary(content_type).and_then(|boundary| multipart(&form.body, boundary)),
         _ => None,
     };
-    match fields {
-        Some(mut fields) => {
-            let more = fields.len().saturating_sub(MOST_FIELDS);
-            fields.truncate(MOST_FIELDS);
-            Content::Fields(fields, more)
+    fields.map_or_else(|| Content::Opaque(form.body.len()), |Fields { shown, more }| Content::Fields(shown, more))
+}
+
+/// The first fields, and how many more there are: a body can hold millions.
+#[derive(Default)]
+struct Fields {
+    shown: Vec<Field>,
+    more: usize,
+}
+
+impl Fields {
+    fn add(&mut self, field: impl FnOnce() -> Option<Field>) -> Option<()> {
+        if self.shown.len() < MOST_FIELDS {
+            self.shown.push(field()?);
+        } else {
+            self.more += 1;
         }
-        None => Content::Opaque(form.body.len()),
+        Some(())
     }
 }
 
-fn urlencoded(body: &[u8]) -> Vec<Field> {
-    let pairs = body.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty());
-    let decoded = |part: &[u8]| {
-        let spaces: Vec<u8> = part.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
-        text(&Cow::from(percent_encoding::percent_decode(&spaces)))
-    };
-    pairs
-        .map(|pair| {
+fn urlencoded(body: &[u8]) -> Fields {
+    let mut fields = Fields::default();
+    for pair in body.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
+        fields.add(|| {
             let at = pair.iter().position(|byte| *byte == b'=');
             let (name, value) = at.map_or((pair, &[][..]), |at| (&pair[..at], &pair[at + 1..]));
-            Field::new(decoded(name), Value::Text(decoded(value)))
-        })
-        .collect()
+            Some(Field::new(decoded(name), Value::Text(decoded(value))))
+        });
+    }
+    fields
+}
+
+fn decoded(part: &[u8]) -> String {
+    let spaces: Vec<u8> = part.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
+    text(&Cow::from(percent_encoding::percent_decode(&spaces)))
 }
 
 /// The fields of a body whose parts `boundary` separates; none where it is malformed.
-fn multipart(body: &[u8], boundary: &str) -> Option<Vec<Field>> {
+fn multipart(body: &[u8], boundary: &str) -> Option<Fields> {
     let delimiter = format!("\r\n--{boundary}");
     let mut rest = body.strip_prefix(&delimiter.as_bytes()[2..])?;
-    let mut fields = Vec::new();
+    let mut fields = Fields::default();
     while let Some(part) = rest.strip_prefix(b"\r\n") {
         let end = memchr::memmem::find(part, delimiter.as_bytes())?;
-        fields.push(field(&part[..end])?);
+        fields.add(|| field(&part[..end]))?;
         rest = &part[end + delimiter.len()..];
     }
     rest.starts_with(b"--").then_some(fields)

@@ -301,14 +301,32 @@ async fn a_form_that_the_application_refused_can_be_sent_again_for_an_hour() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_application_that_is_down_costs_no_form() {
-    let world = World::start().await;
-    let mut browser = left_alone(&world, &Agent::angela()).await;
+    let mut plan = Plan::new().await;
+    let nobody = {
+        let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        format!("http://{}", socket.local_addr().unwrap())
+    };
+    let there = plan.upstream.origin();
+    plan.site.route("paie").upstreams = vec![nobody];
+    let mut world = plan.start().await;
+    world.provider.log_in(&Agent::angela());
+    let mut browser = world.browser();
+    assert_eq!(browser.open(HOME).await.status(), 502);
+    world.advance(61);
     let url = kept(&mut browser, own_form(SAVE, "application/x-www-form-urlencoded", "a=1")).await;
     let page = browser.open(&url).await;
+    assert_eq!(click(&mut browser, &page).await.status, 502);
+    let page = browser.open(&url).await;
+    assert!(page.said().contains("ne l’a pas encore reçu"), "{}", page.said());
+    let mut site = world.site.clone();
+    site.route("paie").upstreams = vec![there];
+    world.reload(&site).await.unwrap();
     let line = format!("POST {}", target(&parse(SAVE)));
     world.upstream.answer(parse(SAVE).path(), Answer::hang_up());
     world.expects(&Agent::angela(), &line);
     assert_eq!(click(&mut browser, &page).await.status, 502);
+    let page = browser.open(&url).await;
+    assert!(page.said().contains("Il a été transmis"), "who knows what became of it: {}", page.said());
     world.upstream.answer(parse(SAVE).path(), Answer::text("saved"));
     world.expects(&Agent::angela(), &line);
     assert_eq!(click(&mut browser, &page).await.text(), "saved");

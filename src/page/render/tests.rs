@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::*;
 use crate::crypto::sha256;
 use crate::page::{AgentView, FormView, LoginFailure, LoopCause, MeView, ProviderError};
+use crate::stash::{self, Content, Field};
 
 const VIEW: View<'_> = View {
     language: Language::French,
@@ -143,7 +144,16 @@ fn the_logout_form_may_lead_to_the_provider_and_nowhere_odd() {
 fn what_a_client_or_a_provider_sent_is_escaped() {
     let reasons = ["<b>reason</b>".to_owned()];
     let agent = AgentView { name: "<i>Zoé</i>\u{202e}", ..AgentView::default() };
+    let field = |name: &str, value| Field { name: name.to_owned(), value };
+    let hostile = "</td><script>\r\u{202e}";
+    let fields =
+        [field(hostile, stash::Value::Text(hostile.to_owned())), field("x", stash::Value::File(hostile.to_owned(), 1))];
+    let content = Content::Fields(fields.to_vec(), 0);
+    let samples = sample::messages(&reasons);
+    let form = samples.iter().find_map(|message| message.form().cloned()).unwrap();
+    let form = FormView { content: &content, action: "https://a.fr/\"><script>", application: "<u>", ..form };
     for message in [
+        Message::Form(form),
         Message::UnknownSite { host: "<script>alert(1)</script>\r\nSet-Cookie: x=1" },
         Message::ClaimProblem { claim: "\"><img src=x onerror=alert(1)>", malformed: true },
         Message::Refused { agent, application: "<u>paie</u>", reasons: &reasons },
