@@ -138,7 +138,7 @@ impl Sessions {
         let mut record = record(&self.keys.load(), &cookies.joined(cookie::PREFIX)?, host).ok()?;
         record.session.active_at = self.clock.now();
         self.renewed.insert(record.session.id, record.session.active_at);
-        if self.ended.contains_key(&record.session.id) {
+        if self.has_ended(&record.session) {
             return None;
         }
         self.sealed(&record, cookies, host)
@@ -155,7 +155,7 @@ impl Sessions {
     pub fn watch(&self, session: &Arc<Session>, stream: Arc<dyn Stream>) -> OpenStream {
         let open = self.streams.add(Arc::clone(session), stream);
         // It is known before we look: an end between the two finds it.
-        if self.ended.contains_key(&session.id) {
+        if self.has_ended(session) {
             self.streams.end(Ending::LoggedOut, |open| open.id == session.id);
         }
         open
@@ -183,7 +183,7 @@ impl Sessions {
     }
 
     fn judged(&self, session: Arc<Session>) -> Opened {
-        if self.ended.contains_key(&session.id) {
+        if self.has_ended(&session) {
             return Opened::Ended;
         }
         match session.standing(self.lifetime, self.clock.now()) {
@@ -194,6 +194,11 @@ impl Sessions {
             Standing::Expired => Opened::Expired(session),
             Standing::NotYet => Opened::NotYet,
         }
+    }
+
+    /// Whether it was ended before its limits, as far as anybody here knows.
+    fn has_ended(&self, session: &Session) -> bool {
+        self.ended.contains_key(&session.id)
     }
 
     /// Whether an end of this session, had there been one, would be forgotten by now.
