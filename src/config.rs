@@ -21,7 +21,7 @@ use crate::route::{Authority, PathPrefix, Scheme};
 use crate::secret::Secret;
 use crate::telemetry::log::LogFormat;
 use crate::upstream::Origin;
-use crate::{oidc, session, signature, store};
+use crate::{oidc, session, signature, stash, store};
 
 mod diagnostic;
 mod keys;
@@ -86,6 +86,8 @@ pub struct Config {
     pub signing: SigningConfig,
     /// `[[route]]`, in the order of the files. No two have the same name, or the same authority and path.
     pub routes: Vec<RouteConfig>,
+    /// `[stash]`
+    pub stash: stash::Settings,
     /// `[log] format`
     pub log: LogFormat,
 }

@@ -18,8 +18,12 @@ pub mod decide;
 pub mod endpoint;
 pub mod exchange;
 pub mod forward;
+mod frames;
 mod head;
+mod keep;
+mod open_answer;
 pub mod request;
+mod resend;
 pub mod reserved;
 pub mod respond;
 pub mod site;
@@ -30,6 +34,7 @@ pub use site::{Host, RequestKey, RequestSigning, Route, Services, Site};
 use decide::{Decision, Endpoint, Forward, Visit, format};
 use exchange::Exchange;
 use request::Request;
+use resend::Click;
 use respond::Reply;
 
 use crate::page::Message;
@@ -60,6 +65,7 @@ impl Gateway {
 /// Lets a request go on to its application.
 fn admit(session: &mut Session, exchange: &mut Exchange, forward: Forward) -> Result<()> {
     let (silence, max_body) = (forward.route.upstream.silence_timeout(), forward.route.max_body);
+    let resent = exchange.resent.as_ref().map(|resent| resent.body().len() as u64);
     exchange.forward = Some(forward);
     session.set_read_timeout(Some(silence));
     // A reader that stopped would hold its connection, and one to the application, for ever.
@@ -67,7 +73,7 @@ fn admit(session: &mut Session, exchange: &mut Exchange, forward: Forward) -> Re
     // RFC 9110 section 15.2: HTTP/1.0 knows no 1xx.
     let knows_no_informational = is_http_1_0(session);
     session.set_ignore_info_resp(knows_no_informational);
-    if forward::is_too_long(session.req_header(), max_body) {
+    if forward::is_too_long(session.req_header(), max_body) || resent.zip(max_body).is_some_and(|(l, most)| l > most) {
         return Error::e_explain(ErrorType::HTTPStatus(413), "the declared body is too long");
     }
     Ok(())
@@ -134,7 +140,15 @@ impl ProxyHttp for Gateway {
         exchange.decide(&decision);
         let reply = match decision {
             Decision::Endpoint(endpoint, visit) => visited(session, exchange, endpoint, &visit).await?,
-            Decision::Forward(forward) => return admit(session, exchange, *forward).map(|()| false),
+            Decision::Forward(forward) => match resend::click(session, exchange, &forward).await? {
+                Click::No => return admit(session, exchange, *forward).map(|()| false),
+                Click::Form(resent) => {
+                    exchange.resend(*resent);
+                    return admit(session, exchange, *forward).map(|()| false);
+                }
+                Click::Gone(reply) => *reply,
+            },
+            Decision::Keep(keep) => keep::keep(session, &exchange.site, *keep, &exchange.request_id).await?,
             Decision::Login(visit) => endpoint::begin_login(&exchange.site, &visit, &exchange.request_id).await,
             Decision::Reply(reply) => *reply,
         };
@@ -166,6 +180,9 @@ impl ProxyHttp for Gateway {
         _end_of_stream: bool,
         exchange: &mut Exchange,
     ) -> Result<()> {
+        if let Some(resent) = &exchange.resent {
+            *body = Some(resent.body().clone()).filter(|body| !body.is_empty());
+        }
         exchange.body_received += body.as_ref().map_or(0, |chunk| chunk.len() as u64);
         let limit = exchange.forward.as_ref().and_then(|forward| forward.route.max_body);
         if limit.is_some_and(|limit| exchange.body_received > limit && !exchange.upgraded) {
@@ -180,6 +197,7 @@ impl ProxyHttp for Gateway {
         head: &mut RequestHeader,
         exchange: &mut Exchange,
     ) -> Result<()> {
+        resend::adapt(head, exchange).await?;
         forward::adapt(head, exchange.forwarded()?, &exchange.site, &exchange.request_id)
     }
 
@@ -203,9 +221,11 @@ impl ProxyHttp for Gateway {
             // An idle WebSocket is the application's to end: its own silence limit holds on the other side.
             session.set_read_timeout(None);
             exchange.open_tunnel();
-            return Ok(());
+        } else {
+            exchange.end_session(head).await?;
         }
-        exchange.end_session(head).await
+        exchange.answer_begins(head);
+        Ok(())
     }
 
     fn response_body_filter(
@@ -215,9 +235,7 @@ impl ProxyHttp for Gateway {
         _end_of_stream: bool,
         exchange: &mut Exchange,
     ) -> Result<Option<Duration>> {
-        if exchange.logged_out {
-            *body = None;
-        }
+        exchange.answer_goes_on(body);
         Ok(None)
     }
 
@@ -233,6 +251,9 @@ impl ProxyHttp for Gateway {
     }
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &Error, exchange: &mut Exchange) -> FailToProxy {
+        if exchange.ends_early(session).await {
+            return FailToProxy { error_code: 0, can_reuse_downstream: false };
+        }
         let reply = exchange.failed(session, error).await;
         let status = reply.as_ref().map_or(0, |reply| reply.answer.status.as_u16());
         if let Some(reply) = reply {

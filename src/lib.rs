@@ -11,7 +11,7 @@
 //! ```
 //!
 //! Imports go one way: `clock secret http_ext crypto` ← domain modules (`route session store login logout oidc policy
-//! identity signature upstream page telemetry`) ← `gateway` ← `listener`, `admin` ← `config`, which names all of their
+//! identity signature stash upstream page telemetry`) ← `gateway` ← `listener`, `admin` ← `config`, which names all of their
 //! types ← `server` ← `demo` ← `cli` ← `main`. `tests/layers.rs` keeps these rules.
 
 pub mod admin;
@@ -34,6 +34,7 @@ pub mod secret;
 pub mod server;
 pub mod session;
 pub mod signature;
+pub mod stash;
 pub mod store;
 pub mod telemetry;
 pub mod upstream;

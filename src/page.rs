@@ -6,6 +6,7 @@
 
 mod contact;
 mod context;
+mod form;
 mod headers;
 mod label;
 mod language;
@@ -22,7 +23,7 @@ use http::{HeaderName, HeaderValue, StatusCode};
 
 pub use language::Language;
 pub use login_failure::{LoginFailure, ProviderError};
-pub use message::{AgentView, LoopCause, MeView, Message, ReceivedClaim};
+pub use message::{AgentView, FormView, LoopCause, MeView, Message, ReceivedClaim};
 pub use render::Pages;
 pub use template::PagesError;
 

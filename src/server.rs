@@ -14,9 +14,10 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use pingora::proxy::http_proxy;
 use pingora::server::configuration::ServerConf;
+use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 mod compile;
 mod status;
@@ -31,6 +32,7 @@ use crate::gateway::{Gateway, HeadRefusals, Services, Site};
 use crate::listener::tls::Certificates;
 use crate::listener::{self, BindError, Bound, Front};
 use crate::login::callback::Redeemed;
+use crate::stash::{InMemory, Stash};
 use crate::store::embedded::Embedded;
 use crate::store::redis::Redis;
 use crate::store::{Journal, Revocations, StoreError};
@@ -39,6 +41,9 @@ use crate::telemetry::metrics::Metrics;
 
 /// Requests still running this long after the drain began are cut.
 const DRAIN_LIMIT: Duration = Duration::from_secs(30);
+
+/// How often it is looked whether sessions with open streams have reached their absolute limit.
+const EXPIRY_CHECK: Duration = Duration::from_millis(500);
 
 /// Unused connections to upstreams that are kept, all routes together.
 const UPSTREAM_POOL: usize = 1024;
@@ -151,15 +156,17 @@ pub async fn start(config: Config, options: Options) -> Result<Running, StartErr
     let revocations = Arc::new(Revocations::new(options.clock.clone()));
     let journal = journal(&config, &options.clock)?;
     learn(&config.store.kind, &revocations, &*journal).await?;
+    let keys = Arc::new(KeyRings::new(keys, Some(config.server.keys_dir.clone())));
     let services = Services {
-        keys: Arc::new(KeyRings::new(keys, Some(config.server.keys_dir.clone()))),
+        stash: Arc::new(Stash::new(Arc::clone(&keys), options.clock.clone(), Box::<InMemory>::default())),
+        keys,
         clock: options.clock,
         revocations,
         redeemed: Arc::new(Redeemed::default()),
         metrics: Metrics::new(),
     };
     services.metrics.reload(true, services.clock.now());
-    let site = Arc::new(ArcSwap::from_pointee(compile::site(&config, services)?));
+    let site = Arc::new(ArcSwap::from_pointee(compile::site(&config, services, None)?));
     let certificates = compile::certificates(&config)?;
     let bound = listener::bind(&compile::bindings(&config, certificates.as_ref())?)?;
     let admin_sockets = admin_sockets(&config)?;
@@ -211,11 +218,12 @@ impl Running {
         }
         let keys = Arc::clone(&site.load().services.keys);
         background.spawn(async move { keys.follow().await });
-        let (reader, writer) =
-            (Arc::clone(&site.load().services.revocations), Arc::clone(&site.load().services.revocations));
-        let written = Arc::clone(&journal);
+        let (reader, written) = (Arc::clone(&site.load().services.revocations), Arc::clone(&journal));
+        let writer = Arc::clone(&reader);
         background.spawn(async move { reader.follow(&*journal).await });
         background.spawn(async move { writer.write(&*written).await });
+        background.spawn(end_expired(Arc::clone(&site)));
+        background.spawn(end_revoked(Arc::clone(&site)));
         let follower = follow_provider(&site);
         let fixed = Fixed::of(config);
         Self { addresses, admin_addresses, site, certificates, fixed, follower, drain, listeners, background }
@@ -247,7 +255,7 @@ impl Running {
         // The folders in force stay in force until a restart.
         let mut config = config.clone();
         config.server.state_dir.clone_from(&self.fixed.state_dir);
-        let site = compile::site(&config, current.services.clone())?;
+        let site = compile::site(&config, current.services.clone(), Some(current))?;
         if let Some(certificates) = self.certificates.as_ref().filter(|_| !config.server.certificates.is_empty()) {
             certificates.reload(&config.server.certificates)?;
         }
@@ -289,6 +297,23 @@ async fn serve_admin(socket: TcpListener, state: Arc<dyn AdminState>, draining: 
 fn follow_provider(site: &ArcSwap<Site>) -> JoinHandle<()> {
     let provider = Arc::clone(&site.load().provider);
     tokio::spawn(async move { provider.follow().await })
+}
+
+/// Ends what is open of sessions past their absolute limit.
+async fn end_expired(site: Arc<ArcSwap<Site>>) {
+    loop {
+        sleep(EXPIRY_CHECK).await;
+        site.load().sessions.end_expired();
+    }
+}
+
+/// Ends what is open of sessions that end at another gateway.
+async fn end_revoked(site: Arc<ArcSwap<Site>>) {
+    let mut told = site.load().services.revocations.subscribe();
+    // Whoever is behind looks at all that is open, too: nothing is missed.
+    while !matches!(told.recv().await, Err(RecvError::Closed)) {
+        site.load().sessions.end_revoked();
+    }
 }
 
 fn server_conf() -> Arc<ServerConf> {

@@ -15,9 +15,11 @@ mod codec;
 pub mod cookie;
 mod opened_before;
 mod sessions;
+mod streams;
 
 pub use codec::Login;
-pub use sessions::{Opened, Sessions};
+pub use sessions::{Opened, REMEMBERED, Sessions};
+pub use streams::{Ending, OpenStream, Stream};
 
 /// Two clocks of one house may differ by this much.
 const CLOCK_SKEW: Duration = Duration::from_secs(60);
@@ -135,10 +137,10 @@ impl Session {
         Lifetime { idle: lifetime.idle.min(absolute), absolute }
     }
 
-    /// The line that keeps the session ended for as long as a copy of its cookie would open.
+    /// The line that keeps the session ended, until it began this long ago.
     #[must_use]
-    pub fn ending(&self, lifetime: Lifetime) -> Entry {
-        Entry { name: self.name, expires: self.logged_in_at.plus(lifetime.absolute).plus(CLOCK_SKEW) }
+    pub fn ending(&self, remembered: Duration) -> Entry {
+        Entry { name: self.name, expires: self.logged_in_at.plus(remembered).plus(CLOCK_SKEW) }
     }
 
     /// What the logout form must send back, so that no other site can log an agent out.

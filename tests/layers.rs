@@ -18,6 +18,7 @@ const LAYERS: &[&[&str]] = &[
         "route",
         "session",
         "signature",
+        "stash",
         "store",
         "telemetry",
         "upstream",

@@ -16,7 +16,7 @@ pub(super) struct Table {
 
 pub(super) static ROOT: Table = Table {
     name: "the configuration",
-    keys: &["admin", "identity", "log", "provider", "route", "server", "session", "signing", "store"],
+    keys: &["admin", "identity", "log", "provider", "route", "server", "session", "signing", "stash", "store"],
     later: &["audit", "login", "portal", "providers", "rules"],
 };
 
@@ -97,6 +97,9 @@ pub(super) static IDENTITY: Table =
 
 pub(super) static SIGNING: Table =
     Table { name: "[signing]", keys: &["algorithm", "assertion_lifetime", "lifetime"], later: &[] };
+
+pub(super) static STASH: Table =
+    Table { name: "[stash]", keys: &["automatic", "enabled", "keep", "max_size", "max_total"], later: &[] };
 
 pub(super) static LOG: Table = Table { name: "[log]", keys: &["format"], later: &[] };
 

@@ -18,6 +18,7 @@ mod server;
 mod session;
 mod signing;
 mod site;
+mod stash;
 mod store;
 mod upstream;
 
@@ -32,6 +33,7 @@ pub(super) fn config(files: &[Section<'_>], surroundings: &Surroundings) -> Opti
     let session = session::read(&main.section("session", &keys::SESSION));
     let store = store::read(&main.section("store", &keys::STORE), session, surroundings);
     let signing = signing::read(&main.section("signing", &keys::SIGNING));
+    let stash = stash::read(&main.section("stash", &keys::STASH));
     let log = log(&main.section("log", &keys::LOG));
     let site = site::Site::new(surroundings, &server, &provider, &identity).signing_with(signing.algorithm);
     let routes = site.routes(files)?;
@@ -47,6 +49,7 @@ pub(super) fn config(files: &[Section<'_>], surroundings: &Surroundings) -> Opti
         encoding: identity.encoding,
         signing,
         routes,
+        stash,
         log,
     })
 }

@@ -91,6 +91,7 @@ impl Connection {
 #[derive(Default)]
 pub struct Kill {
     soft: AtomicBool,
+    held: AtomicBool,
     reader: AtomicWaker,
     hard: Notify,
 }
@@ -102,6 +103,12 @@ impl Kill {
     pub fn soft(&self) {
         self.soft.store(true, Ordering::Release);
         self.reader.wake();
+    }
+
+    /// Has a [`Kill::soft`], before or after, wait while `held`: for the task that serves the request, in the middle of
+    /// what its client would not understand half of.
+    pub fn hold(&self, held: bool) {
+        self.held.store(held, Ordering::Release);
     }
 
     /// Drops the request where it stands and closes its connection: for a client that does not read.
@@ -117,12 +124,12 @@ impl Kill {
         self.soft.load(Ordering::Acquire)
     }
 
-    /// Whether [`Kill::soft`] was called; where it was not, `waker` is woken when it is.
+    /// Whether reads fail now; where they do not, `waker` is woken by [`Kill::soft`]. The task that holds reads again.
     #[must_use]
     pub(crate) fn poll_soft(&self, waker: &Waker) -> bool {
         // The waker goes in first: a kill between the two lines would otherwise wake nobody.
         self.reader.register(waker);
-        self.is_soft()
+        self.is_soft() && !self.held.load(Ordering::Acquire)
     }
 
     /// Waits for [`Kill::hard`], also when it was called already.
@@ -172,6 +179,16 @@ mod tests {
         first.kill.soft();
         assert!(first.kill.is_soft());
         assert!(!second.kill.is_soft());
+    }
+
+    #[tokio::test]
+    async fn a_kill_waits_while_it_is_held() {
+        let kill = Kill::default();
+        kill.hold(true);
+        kill.soft();
+        assert!(kill.is_soft() && !kill.poll_soft(Waker::noop()));
+        kill.hold(false);
+        assert!(kill.poll_soft(Waker::noop()));
     }
 
     #[tokio::test]

@@ -16,6 +16,7 @@ use crate::policy::Permit;
 use crate::route::Lookup;
 use crate::session::cookie::OwnCookies;
 use crate::session::{Opened, Session};
+use crate::stash::Form;
 
 /// A request that goes on to its application.
 #[derive(Debug)]
@@ -61,11 +62,28 @@ pub struct Visit {
     pub from_elsewhere: bool,
 }
 
+/// A form that met an expired session.
+#[derive(Debug)]
+pub struct Keep {
+    /// The form, whose body is still to come.
+    pub form: Form,
+    /// The length that it declares for its body.
+    pub length: Option<u64>,
+    /// The session that expired.
+    pub session: Arc<Session>,
+    /// Where, and by whom.
+    pub visit: Visit,
+    /// The answer where it cannot be kept.
+    pub otherwise: Reply,
+}
+
 /// One of our own endpoints.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Endpoint {
     /// The redirect URI.
     Callback,
+    /// A form that met an expired session.
+    Form,
     /// The public keys.
     Jwks,
     /// Where a login starts by itself.
@@ -83,7 +101,7 @@ impl Endpoint {
     const fn methods(self) -> &'static str {
         match self {
             Self::Callback => "GET",
-            Self::Logout => "GET, HEAD, POST",
+            Self::Form | Self::Logout => "GET, HEAD, POST",
             Self::Jwks | Self::Login | Self::Me | Self::SignedOut => "GET, HEAD",
         }
     }
@@ -93,7 +111,7 @@ impl Endpoint {
             Method::GET => true,
             // A code is good once: asking about its answer would spend it.
             Method::HEAD => self != Self::Callback,
-            Method::POST => self == Self::Logout,
+            Method::POST => matches!(self, Self::Form | Self::Logout),
             _ => false,
         }
     }
@@ -106,6 +124,8 @@ pub enum Decision {
     Endpoint(Endpoint, Box<Visit>),
     /// Its application answers.
     Forward(Box<Forward>),
+    /// A form is kept until its agent has logged in.
+    Keep(Box<Keep>),
     /// The agent logs in first.
     Login(Box<Visit>),
     /// It ends here.
@@ -235,11 +255,25 @@ impl Desk<'_, '_> {
             }
             Kind::Navigation if rounds::count(&self.request.cookies) >= rounds::MOST => self.looped(route, &opened),
             Kind::Navigation => Decision::Login(self.visit(&route.host, Some(route), opened)),
-            Kind::Form | Kind::Frame => self.refuse(Some(route), &Message::SessionEnded { login_url: &login_url }),
+            Kind::Form | Kind::Frame => {
+                let ended = self.reply(Some(route), &Message::SessionEnded { login_url: &login_url });
+                self.kept(route, opened, ended)
+            }
             Kind::Script | Kind::Subresource => {
                 self.refuse(Some(route), &Message::Unauthenticated { login_url: &login_url })
             }
         }
+    }
+
+    /// A form of the agent's own that only came too late is not lost.
+    fn kept(&self, route: &Arc<Route>, opened: Opened, otherwise: Reply) -> Decision {
+        let form = self.request.form(&route.host.origin).filter(|_| self.site.stash.enabled && !self.is_logout(route));
+        let (Opened::Expired(session), Some(form)) = (&opened, form) else {
+            return Decision::Reply(Box::new(otherwise));
+        };
+        let session = Arc::clone(session);
+        let (length, visit) = (self.request.declared_length(), *self.visit(&route.host, Some(route), opened));
+        Decision::Keep(Box::new(Keep { form, length, session, visit, otherwise }))
     }
 
     fn looped(&self, route: &Arc<Route>, opened: &Opened) -> Decision {
@@ -322,7 +356,7 @@ pub fn format(kind: Kind) -> Format {
 /// Why logins that succeed do not arrive, by what came instead of a session.
 pub fn loop_cause(opened: &Opened) -> LoopCause {
     match opened {
-        Opened::Expired | Opened::NotYet => LoopCause::Clock,
+        Opened::Ended | Opened::Expired(_) | Opened::NotYet => LoopCause::Clock,
         Opened::Unreadable(OpenError::UnknownKey) => LoopCause::Key,
         Opened::Unreadable(OpenError::Tampered | OpenError::Malformed) => LoopCause::Host,
         Opened::Alive(_) | Opened::Due(_) | Opened::None => LoopCause::Cookie,

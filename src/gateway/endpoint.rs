@@ -17,6 +17,8 @@ use crate::page::{self, AgentView, LoginFailure, MeView, Message, ProviderError,
 use crate::session::{Opened, Session, cookie};
 use crate::telemetry::metrics::LoginResult;
 
+mod form;
+
 /// The logout form is one short field.
 pub const MAX_FORM: usize = 4096;
 
@@ -25,6 +27,7 @@ pub async fn answer(site: &Site, endpoint: Endpoint, visit: &Visit, form: &[u8],
     let desk = Desk { site, visit, request_id };
     match endpoint {
         Endpoint::Callback => desk.callback().await,
+        Endpoint::Form => desk.form(form).await,
         Endpoint::Jwks => desk.jwks(),
         Endpoint::Login => desk.login().await,
         Endpoint::Logout => desk.logout(form).await,

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use http::{Method, StatusCode};
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
@@ -11,7 +12,9 @@ use pingora::{Error, ErrorType, Result};
 
 use super::context::{self, Peer};
 use super::decide::{Decision, Forward, Origin, format};
+use super::open_answer::OpenAnswer;
 use super::request::Request;
+use super::resend::Resent;
 use super::respond::{self, Reply};
 use super::site::{Route, Site};
 use crate::crypto::random_token;
@@ -35,6 +38,8 @@ pub struct Exchange {
     pub request_id: String,
     /// Where it goes, once that is decided.
     pub forward: Option<Forward>,
+    /// The form that is sent in place of the request's own body.
+    pub(super) resent: Option<Resent>,
     /// Bytes of the request's body that this try sent so far.
     pub body_received: u64,
     /// Whether it became a tunnel.
@@ -47,6 +52,10 @@ pub struct Exchange {
     kept_from: Option<Arc<Route>>,
     kept_out: Option<Arc<AgentSession>>,
     tunnel: Option<Open>,
+    /// The answer, where it ends with its session.
+    open: Option<OpenAnswer>,
+    /// Status and length of the answer, as far as it went: for the line about one that is killed.
+    answered: (u16, usize),
     first_turn: Option<usize>,
     tries: usize,
     decision: Decided,
@@ -75,6 +84,7 @@ impl Exchange {
             peer: connection.as_ref().map_or(Peer::Unix, |connection| connection.peer),
             request_id: random_token::<12>(),
             forward: None,
+            resent: None,
             body_received: 0,
             upgraded: false,
             logged_out: false,
@@ -83,6 +93,8 @@ impl Exchange {
             kept_from: None,
             kept_out: None,
             tunnel: None,
+            open: None,
+            answered: (0, 0),
             first_turn: None,
             tries: 0,
             decision: Decided::Refuse,
@@ -120,6 +132,7 @@ impl Exchange {
             Decision::Forward(forward) if forward.permit.session().is_some() => (Decided::PermitAgent, "session"),
             Decision::Forward(_) => (Decided::PermitPublic, "public_rule"),
             Decision::Login(_) => (Decided::Login, "no_session"),
+            Decision::Keep(keep) => (Decided::Refuse, keep.otherwise.reason),
             Decision::Reply(reply) => (Decided::Refuse, reply.reason),
         };
         (self.kept_from, self.kept_out) = match decision {
@@ -127,6 +140,7 @@ impl Exchange {
                 (visit.route.clone(), visit.opened.valid().cloned())
             }
             Decision::Forward(_) => (None, None),
+            Decision::Keep(keep) => (keep.visit.route.clone(), Some(Arc::clone(&keep.session))),
             Decision::Reply(reply) => (reply.route.clone(), reply.session.clone()),
         };
     }
@@ -134,6 +148,12 @@ impl Exchange {
     /// Notes why we answered as we did.
     pub const fn because(&mut self, reason: &'static str) {
         self.reason = reason;
+    }
+
+    /// Sends a kept form in place of the request's own body.
+    pub(super) fn resend(&mut self, resent: Resent) {
+        self.resent = Some(resent);
+        self.reason = "form_sent";
     }
 
     /// Notes that the upstream is being asked, perhaps again; whose turn it is (see [`Upstream::next_turn`]).
@@ -252,6 +272,39 @@ impl Exchange {
         self.tunnel = Some(self.site.services.metrics.websocket_opened());
     }
 
+    /// Notes that the application's answer is passed on from now on, and has it end with its session.
+    pub fn answer_begins(&mut self, head: &ResponseHeader) {
+        self.answered.0 = head.status.as_u16();
+        if self.logged_out {
+            // The answer to a logout is not cut by it.
+            return;
+        }
+        let session = self.forward.as_ref().and_then(|forward| forward.permit.session());
+        let (Some(session), Some(connection)) = (session, &self.connection) else { return };
+        let thought = self.upstream_time.unwrap_or_default();
+        self.open = OpenAnswer::new(head, thought, &connection.kill, (&self.site.sessions, session));
+    }
+
+    /// Lets a piece of the application's answer pass, or what may pass of it.
+    pub fn answer_goes_on(&mut self, piece: &mut Option<Bytes>) {
+        if self.logged_out {
+            *piece = None;
+        }
+        if let Some(open) = &mut self.open {
+            open.pass(piece);
+        }
+        self.answered.1 += piece.as_ref().map_or(0, Bytes::len);
+    }
+
+    /// Whether the answer ends because its session has; the client is told then.
+    pub async fn ends_early(&mut self, session: &mut Session) -> bool {
+        let Some(open) = self.open.as_ref().filter(|open| open.ending().is_some()) else { return false };
+        if let Err(gone) = open.last_words(session).await {
+            tracing::debug!(request_id = self.request_id, error = %gone, "the agent is gone");
+        }
+        true
+    }
+
     fn route(&self) -> Option<&Arc<Route>> {
         self.forward.as_ref().map(|forward| &forward.route).or(self.kept_from.as_ref())
     }
@@ -263,6 +316,10 @@ impl Exchange {
     fn record(&mut self, status: u16, bytes: usize) {
         if std::mem::replace(&mut self.finished, true) {
             return;
+        }
+        if let Some(ending) = self.open.take().and_then(|open| open.ending()) {
+            self.reason = ending.reason_code();
+            self.site.services.metrics.stream_ended(self.reason);
         }
         let duration = self.started.elapsed();
         let route = self.route();
@@ -298,7 +355,8 @@ impl Drop for Exchange {
     fn drop(&mut self) {
         if self.asked.is_some() && !self.finished {
             self.reason = "killed";
-            self.record(0, 0);
+            let (status, bytes) = self.answered;
+            self.record(status, bytes);
         }
     }
 }

@@ -5,7 +5,11 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use http::header::{ACCEPT, ACCEPT_LANGUAGE, CONNECTION, COOKIE, FORWARDED, HOST, ORIGIN, UPGRADE};
+use bytes::Bytes;
+use http::header::{
+    ACCEPT, ACCEPT_LANGUAGE, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, FORWARDED, HOST,
+    ORIGIN, REFERER, UPGRADE,
+};
 use http::{HeaderMap, HeaderName, Method};
 use pingora::http::RequestHeader;
 
@@ -14,6 +18,7 @@ use crate::http_ext::TrustedProxy;
 use crate::page::Language;
 use crate::route::{Authority, RequestPath, Scheme};
 use crate::session::cookie::OwnCookies;
+use crate::stash::Form;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
@@ -109,6 +114,43 @@ impl<'r> Request<'r> {
             Some(site) => !matches!(site, "same-origin" | "none"),
             None => self.text(&ORIGIN).is_some_and(|origin| origin != own_origin && origin != "null"),
         }
+    }
+
+    /// Whether a page of the host's own, or the browser by itself, sent this form (Fetch Metadata; RFC 6454 section 7
+    /// where a browser does not send that). A browser that says nothing may be anybody's tool.
+    #[must_use]
+    pub fn is_own_form(&self, own_origin: &str) -> bool {
+        let origin = self.text(&ORIGIN);
+        match self.named("sec-fetch-site") {
+            // `none`: no page made the browser send it. It restores a tab, or reloads one at the agent's word.
+            Some("same-origin" | "none") => origin.is_none_or(|origin| origin == own_origin || origin == "null"),
+            Some(_) => false,
+            None => origin == Some(own_origin),
+        }
+    }
+
+    /// What it takes to send this form again, but for its body; none where it is not one that can be.
+    #[must_use]
+    pub fn form(&self, own_origin: &str) -> Option<Form> {
+        let headers = &self.head.headers;
+        let field = |name: HeaderName| headers.get(name).cloned();
+        let is_plain = !headers.contains_key(CONTENT_ENCODING);
+        (is_plain && self.method() == Method::POST && self.kind() == Kind::Form && self.is_own_form(own_origin)).then(
+            || Form {
+                target: self.target().to_owned(),
+                content_type: field(CONTENT_TYPE),
+                origin: field(ORIGIN),
+                referer: field(REFERER),
+                same_origin: self.named("sec-fetch-site").is_none_or(|site| site == "same-origin"),
+                body: Bytes::new(),
+            },
+        )
+    }
+
+    /// The length that the request declares for its body, where it does.
+    #[must_use]
+    pub fn declared_length(&self) -> Option<u64> {
+        self.text(&CONTENT_LENGTH).and_then(|length| length.parse().ok())
     }
 
     /// The origin that the request names, where it does.

@@ -25,6 +25,7 @@ use crate::policy::{PublicRule, Rules};
 use crate::route::{Authority, PathPrefix, Scheme, Table};
 use crate::session::{SessionId, Sessions};
 use crate::signature::{self, Signer};
+use crate::stash::{self, Stash};
 use crate::store::{self, Revocations};
 use crate::telemetry::metrics::{Metrics, RouteMetrics};
 use crate::upstream::Upstream;
@@ -38,6 +39,8 @@ pub struct Services {
     pub keys: Arc<KeyRings>,
     /// The sessions that have ended.
     pub revocations: Arc<Revocations>,
+    /// The forms that wait for a login.
+    pub stash: Arc<Stash>,
     /// The states redeemed before.
     pub redeemed: Arc<Redeemed>,
     /// What is counted.
@@ -165,6 +168,8 @@ pub struct Site {
     pub sessions: Sessions,
     /// How old the knowledge of ended sessions may be.
     pub store: store::Policy,
+    /// How forms are kept that meet an expired session.
+    pub stash: stash::Settings,
     /// Pages for people.
     pub pages: Pages,
     /// The hosts by authority.
@@ -206,6 +211,7 @@ impl Site {
             return Some(Endpoint::SignedOut);
         }
         match path.strip_prefix(&self.prefix)? {
+            "form" => Some(Endpoint::Form),
             "jwks.json" => Some(Endpoint::Jwks),
             "login" => Some(Endpoint::Login),
             "logout" => Some(Endpoint::Logout),

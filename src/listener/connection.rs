@@ -125,9 +125,10 @@ where
         let kill = connection.kill.clone();
         let request = context::scope(connection, self.front.proxy.process_new_http(session, &self.shutdown));
         let _running = Gauge::raise(&self.front.counters.requests);
+        // A hard kill does not wait for a client that reads our last words, or does not.
         tokio::select! {
             biased;
-            reused = request => end_request(reused, &home).await,
+            next = async { end_request(request.await, &home).await } => next,
             () = kill.hard_killed() => ControlFlow::Break(()),
         }
     }

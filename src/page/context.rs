@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::contact::Contact;
+use super::form::Form;
 use super::label::{Labels, claim_label};
 use super::wording::{Wording, duration, shown};
 use super::{AgentView, Language, MeView, Message, View};
@@ -25,6 +26,7 @@ pub(super) struct Context<'a> {
     agent: Option<Agent>,
     reasons: Vec<String>,
     me: Option<Me<'a>>,
+    form: Option<Form<'a>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -74,6 +76,7 @@ impl<'a> Context<'a> {
             agent: message.agent().map(Agent::from),
             reasons: message.reasons().iter().map(|reason| shown(reason)).collect(),
             me: message.me().map(|me| Me::new(me, view.language)),
+            form: message.form().map(|form| Form::new(form, view.language)),
         }
     }
 }

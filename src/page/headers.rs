@@ -8,6 +8,7 @@ use http::header::{
     REFERRER_POLICY, RETRY_AFTER, VARY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
 
+use super::template::SEND_ITSELF;
 use super::{Language, Message};
 use crate::crypto::sha256;
 
@@ -64,7 +65,7 @@ fn common(message: &Message<'_>) -> Headers {
             headers.push((RETRY_AFTER, HeaderValue::from_static("30")));
         }
         // RFC 9110 section 15.5.2 wants a challenge; browsers pass over a scheme that they do not know.
-        Message::SessionEnded { .. } | Message::Unauthenticated { .. } => {
+        Message::FormKept { .. } | Message::SessionEnded { .. } | Message::Unauthenticated { .. } => {
             headers.push((WWW_AUTHENTICATE, HeaderValue::from_static("Cookie realm=\"portillon\"")));
         }
         _ => {}
@@ -76,29 +77,40 @@ fn common(message: &Message<'_>) -> Headers {
 #[derive(Clone, Debug)]
 pub(super) struct PagePolicy {
     style_hash: String,
-    without_logout: HeaderValue,
+    plain: HeaderValue,
 }
 
 impl PagePolicy {
     /// The policy for `style`.
     pub(super) fn new(style: &str) -> Self {
         let style_hash = STANDARD.encode(sha256(style.as_bytes()));
-        let without_logout = policy(&style_hash, "'self'").expect("base64 and keywords are visible ASCII");
-        Self { style_hash, without_logout }
+        let plain = policy(&format!("style-src 'sha256-{style_hash}'"), "'self'");
+        Self { plain: plain.expect("base64 and keywords are visible ASCII"), style_hash }
     }
 
     /// The policy of the page that tells `message`.
     ///
     /// Browsers hold every redirect that follows a form to `form-action`. Logging out leads to the provider, and from
-    /// there to the agent's own identity provider, whose origin nobody can know here: any https origin, then.
+    /// there to the agent's own identity provider, whose origin nobody can know here: any https origin, then. So may an
+    /// application send the agent elsewhere once it has its form.
     pub(super) fn of(&self, message: &Message<'_>) -> HeaderValue {
-        let Message::Me(me) = message else { return self.without_logout.clone() };
-        let Some(origin) = me.provider_origin.filter(|origin| is_origin(origin)) else {
-            return self.without_logout.clone();
+        let special = match message {
+            Message::Form(form) => {
+                let script = if form.sends_itself { script_source() } else { String::new() };
+                policy(&format!("{script}style-src 'sha256-{}'", self.style_hash), "'self' https:")
+            }
+            Message::Me(me) => me.provider_origin.filter(|origin| is_origin(origin)).and_then(|origin| {
+                policy(&format!("style-src 'sha256-{}'", self.style_hash), &format!("'self' https: {origin}"))
+            }),
+            _ => None,
         };
-        let targets = format!("'self' https: {origin}");
-        policy(&self.style_hash, &targets).unwrap_or_else(|| self.without_logout.clone())
+        special.unwrap_or_else(|| self.plain.clone())
     }
+}
+
+/// The one script that a page may run.
+fn script_source() -> String {
+    format!("script-src 'sha256-{}'; ", STANDARD.encode(sha256(SEND_ITSELF.as_bytes())))
 }
 
 /// Whether `text` may stand in a policy as one source.
@@ -106,9 +118,9 @@ fn is_origin(text: &str) -> bool {
     text.starts_with("http") && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b';' && byte != b',')
 }
 
-fn policy(style_hash: &str, form_action: &str) -> Option<HeaderValue> {
+fn policy(sources: &str, form_action: &str) -> Option<HeaderValue> {
     let policy = format!(
-        "default-src 'none'; style-src 'sha256-{style_hash}'; form-action {form_action}; base-uri 'none'; \
+        "default-src 'none'; {sources}; form-action {form_action}; base-uri 'none'; \
          frame-ancestors 'none'"
     );
     HeaderValue::try_from(policy).ok()

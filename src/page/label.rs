@@ -39,6 +39,17 @@ pub(super) struct Labels {
     log_out: &'static str,
     log_out_how: &'static str,
     back: &'static str,
+    send: &'static str,
+    send_again: &'static str,
+    discard: &'static str,
+    form: &'static str,
+    form_application: &'static str,
+    form_action: &'static str,
+    form_age: &'static str,
+    form_sent: &'static str,
+    form_left: &'static str,
+    fields: &'static str,
+    form_field: &'static str,
 }
 
 impl Labels {
@@ -84,6 +95,17 @@ static FRENCH: Labels = Labels {
     log_out: "Se déconnecter",
     log_out_how: "Les autres applications que vous avez ouvertes le restent.",
     back: "Revenir à l’application",
+    send: "Envoyer maintenant",
+    send_again: "Envoyer de nouveau",
+    discard: "Supprimer sans envoyer",
+    form: "Le formulaire",
+    form_application: "Application",
+    form_action: "Adresse de destination",
+    form_age: "Premier envoi",
+    form_sent: "Transmis à l’application",
+    form_left: "Conservé ici encore",
+    fields: "Ce qui sera envoyé",
+    form_field: "Champ",
 };
 
 static ENGLISH: Labels = Labels {
@@ -119,6 +141,17 @@ static ENGLISH: Labels = Labels {
     log_out: "Log out",
     log_out_how: "Other applications that you opened stay open.",
     back: "Back to the application",
+    send: "Send now",
+    send_again: "Send again",
+    discard: "Delete without sending",
+    form: "The form",
+    form_application: "Application",
+    form_action: "Where it goes",
+    form_age: "First sent",
+    form_sent: "Passed on to the application",
+    form_left: "Kept here for another",
+    fields: "What will be sent",
+    form_field: "Field",
 };
 
 /// What people call a claim of AgentConnect; none for one that we do not know.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use super::login_failure::{LoginFailure, ProviderError};
+use crate::stash::Content;
 
 /// What to tell whoever sent a request.
 #[derive(Clone, Debug)]
@@ -25,6 +26,20 @@ pub enum Message<'a> {
         claim: &'a str,
         /// It was there, but not in the form that it must have.
         malformed: bool,
+    },
+    /// 200: what would be sent, had the session not expired: the agent decides.
+    Form(FormView<'a>),
+    /// 410: the form is kept no longer, or was another agent's.
+    FormGone {
+        /// The application.
+        application_url: &'a str,
+    },
+    /// 401: a form was sent with an expired session, and is kept.
+    FormKept {
+        /// The page that shows it, after a login.
+        form_url: &'a str,
+        /// For how long.
+        keep: Duration,
     },
     /// 500: our own fault.
     Internal,
@@ -180,6 +195,31 @@ pub struct MeView<'a> {
     pub provider_origin: Option<&'a str>,
 }
 
+/// A form that was kept.
+#[derive(Clone, Debug)]
+pub struct FormView<'a> {
+    /// The application's name.
+    pub application: &'a str,
+    /// Where it goes: an absolute URL on the agent's host.
+    pub action: &'a str,
+    /// What is in it.
+    pub content: &'a Content,
+    /// Time since it was sent first.
+    pub age: Duration,
+    /// Time that it is still kept.
+    pub left: Duration,
+    /// Time since it was sent on, where it was.
+    pub sent: Option<Duration>,
+    /// The name of the field that carries `id`.
+    pub field: &'static str,
+    /// What names it.
+    pub id: &'a str,
+    /// Where the form that discards it goes; `id` is in a field called `id`.
+    pub discard_url: &'a str,
+    /// Whether the page sends it without being asked.
+    pub sends_itself: bool,
+}
+
 impl Message<'_> {
     /// The status of the answer.
     #[must_use]
@@ -188,16 +228,19 @@ impl Message<'_> {
             Self::AmbiguousPath | Self::LoginExpired { .. } => StatusCode::BAD_REQUEST,
             Self::BadRequest { status, .. } => *status,
             Self::ClaimProblem { .. } | Self::Refused { .. } => StatusCode::FORBIDDEN,
+            Self::FormGone { .. } => StatusCode::GONE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::LoginFailed { cause, .. } => cause.status(),
             Self::LoginLoop { cause: LoopCause::Clock | LoopCause::Key, .. } => StatusCode::INTERNAL_SERVER_ERROR,
             Self::LoginLoop { cause: LoopCause::Cookie | LoopCause::Host, .. } => StatusCode::FORBIDDEN,
-            Self::Me(_) | Self::SignedOut { .. } => StatusCode::OK,
+            Self::Form(_) | Self::Me(_) | Self::SignedOut { .. } => StatusCode::OK,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::ProviderUnavailable { .. } | Self::StoreUnavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
-            Self::SessionEnded { .. } | Self::Unauthenticated { .. } => StatusCode::UNAUTHORIZED,
+            Self::FormKept { .. } | Self::SessionEnded { .. } | Self::Unauthenticated { .. } => {
+                StatusCode::UNAUTHORIZED
+            }
             Self::UnknownSite { .. } => StatusCode::MISDIRECTED_REQUEST,
             Self::UpstreamTimeout { .. } => StatusCode::GATEWAY_TIMEOUT,
             Self::UpstreamUnavailable { .. } => StatusCode::BAD_GATEWAY,
@@ -212,6 +255,9 @@ impl Message<'_> {
             Self::BadRequest { code, .. } => code,
             Self::ClaimProblem { malformed: false, .. } => "claim_missing",
             Self::ClaimProblem { malformed: true, .. } => "claim_malformed",
+            Self::Form(_) => "form_shown",
+            Self::FormGone { .. } => "form_gone",
+            Self::FormKept { .. } => "form_kept",
             Self::Internal => "internal",
             Self::LoginExpired { .. } => "login_expired",
             Self::LoginFailed { cause, .. } => cause.reason_code(),
@@ -236,7 +282,9 @@ impl Message<'_> {
     #[must_use]
     pub const fn login_url(&self) -> Option<&str> {
         match self {
-            Self::SessionEnded { login_url } | Self::Unauthenticated { login_url } => Some(login_url),
+            Self::FormKept { form_url: login_url, .. }
+            | Self::SessionEnded { login_url }
+            | Self::Unauthenticated { login_url } => Some(login_url),
             Self::LoginExpired { retry_url }
             | Self::LoginFailed { retry_url, .. }
             | Self::LoginLoop { retry_url, .. }
@@ -266,6 +314,9 @@ impl<'a> Message<'a> {
             Self::AmbiguousPath => "ambiguous-path",
             Self::BadRequest { .. } => "bad-request",
             Self::ClaimProblem { .. } => "claim-problem",
+            Self::Form(_) => "form",
+            Self::FormGone { .. } => "form-gone",
+            Self::FormKept { .. } => "form-kept",
             Self::Internal => "internal",
             Self::LoginExpired { .. } => "login-expired",
             Self::LoginFailed { .. } => "login-failed",
@@ -288,7 +339,8 @@ impl<'a> Message<'a> {
 
     pub(super) const fn application(&self) -> Option<&'a str> {
         match self {
-            Self::Me(MeView { application, .. })
+            Self::Form(FormView { application, .. })
+            | Self::Me(MeView { application, .. })
             | Self::Refused { application, .. }
             | Self::UpstreamTimeout { application }
             | Self::UpstreamUnavailable { application } => Some(application),
@@ -305,6 +357,10 @@ impl<'a> Message<'a> {
 
     pub(super) const fn me(&self) -> Option<&MeView<'a>> {
         if let Self::Me(me) = self { Some(me) } else { None }
+    }
+
+    pub(super) const fn form(&self) -> Option<&FormView<'a>> {
+        if let Self::Form(form) = self { Some(form) } else { None }
     }
 
     pub(super) const fn provider_error(&self) -> Option<&'static str> {

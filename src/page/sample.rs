@@ -1,10 +1,12 @@
 //! One message of every kind: replaced templates are tried on them when they are loaded, and the tests look at them.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use http::StatusCode;
 
-use super::{AgentView, LoginFailure, LoopCause, MeView, Message, ProviderError, ReceivedClaim};
+use super::{AgentView, FormView, LoginFailure, LoopCause, MeView, Message, ProviderError, ReceivedClaim};
+use crate::stash::{Content, Field, Value};
 
 const AGENT: AgentView<'_> = AgentView {
     name: "Zoé Lefèvre-d’Hérouville",
@@ -25,6 +27,18 @@ const CLAIMS: [ReceivedClaim<'_>; 7] = [
 ];
 
 const APPLICATION: &str = "paie";
+const FORM_URL: &str = "/.portillon/form?id=Jq3yXo1nJwF8Hc0kQk1Y0g";
+
+static FIELDS: LazyLock<Content> = LazyLock::new(|| {
+    let field = |name: &str, value| Field { name: name.to_owned(), value };
+    let fields = vec![
+        field("objet", Value::Text("Réclamation sur le bulletin d’août".to_owned())),
+        field("piece_jointe", Value::File("bulletin août.pdf".to_owned(), 431_000)),
+        field("mot_de_passe", Value::Hidden),
+    ];
+    Content::Fields(fields, 3)
+});
+
 const RETRY_URL: &str = "/.portillon/login?return_to=%2Fbulletins%2F2026";
 
 const fn claim<'a>(claim: &'a str, header: &'a str, value: &'a str) -> ReceivedClaim<'a> {
@@ -48,6 +62,10 @@ pub(super) fn messages(reasons: &[String]) -> Vec<Message<'_>> {
         Message::BadRequest { code: "bare_line_feed", status: StatusCode::BAD_REQUEST },
         Message::ClaimProblem { claim: "uid", malformed: false },
         Message::ClaimProblem { claim: "siret", malformed: true },
+        Message::Form(form(&FIELDS, None)),
+        Message::Form(form(&Content::Opaque(3_145_728), Some(Duration::from_secs(120)))),
+        Message::FormGone { application_url: "/" },
+        Message::FormKept { form_url: FORM_URL, keep: Duration::from_secs(3600) },
         Message::Internal,
         Message::LoginExpired { retry_url: RETRY_URL },
         Message::Me(me(&CLAIMS)),
@@ -73,6 +91,21 @@ pub(super) fn messages(reasons: &[String]) -> Vec<Message<'_>> {
     }));
     messages.extend(LoopCause::ALL.map(|cause| Message::LoginLoop { cause, retry_url: RETRY_URL }));
     messages
+}
+
+fn form<'a>(content: &'a Content, sent: Option<Duration>) -> FormView<'a> {
+    FormView {
+        application: APPLICATION,
+        action: "https://paie.example.gouv.fr/bulletins/reclamation?annee=2026",
+        content,
+        age: Duration::from_secs(12 * 60),
+        left: Duration::from_secs(48 * 60),
+        sent,
+        field: "portillon-resend",
+        id: "Jq3yXo1nJwF8Hc0kQk1Y0g",
+        discard_url: "/.portillon/form",
+        sends_itself: false,
+    }
 }
 
 const fn me<'a>(claims: &'a [ReceivedClaim<'a>]) -> MeView<'a> {

@@ -55,22 +55,28 @@ pub enum PagesError {
 }
 
 /// Our templates. A page without its own is laid out by `notice`.
-const OURS: [(&str, &str); 5] = [
+const OURS: [(&str, &str); 6] = [
     ("_agent.html", include_str!("_agent.html")),
+    ("form.html", include_str!("form.html")),
     ("layout.html", include_str!("layout.html")),
     ("me.html", include_str!("me.html")),
     ("notice.html", include_str!("notice.html")),
     ("refused.html", include_str!("refused.html")),
 ];
 
+/// The one script there is: what stands between `<script>` and `</script>` where a form is sent without asking.
+pub(super) const SEND_ITSELF: &str = "document.getElementById(\"send\").submit()";
+
 const STYLE_NAME: &str = "style.css";
 const STYLE: &str = include_str!("style.css");
 
 /// The pages that `notice` lays out unless the operator's folder has a template for them.
-const NOTICES: [&str; 18] = [
+const NOTICES: [&str; 20] = [
     "ambiguous-path.html",
     "bad-request.html",
     "claim-problem.html",
+    "form-gone.html",
+    "form-kept.html",
     "internal.html",
     "login-expired.html",
     "login-failed.html",
@@ -138,6 +144,7 @@ impl Templates {
     }
 
     fn with_style(mut environment: Environment<'static>, style: String) -> Self {
+        environment.add_global("send_itself", Value::from_safe_string(SEND_ITSELF.to_owned()));
         environment.add_global("style", Value::from_safe_string(style.clone()));
         Self { environment, style }
     }

@@ -4,6 +4,7 @@
 mod duration;
 mod english;
 mod french;
+mod quantity;
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -11,6 +12,8 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::{Language, Message};
+
+pub(super) use quantity::{ago, hidden, in_bytes, more_fields, of_file};
 
 /// Words of ours, or made for one message.
 type Text = Cow<'static, str>;

@@ -49,8 +49,8 @@ pub enum CompileError {
     },
 }
 
-/// The site that `config` describes.
-pub(super) fn site(config: &Config, services: Services) -> Result<Site, CompileError> {
+/// The site that `config` describes. What a `previous` one knows of open streams is taken over.
+pub(super) fn site(config: &Config, services: Services, previous: Option<&Site>) -> Result<Site, CompileError> {
     let hosts = hosts(config);
     let mut routes = Table::default();
     for (index, route) in config.routes.iter().enumerate() {
@@ -73,8 +73,12 @@ pub(super) fn site(config: &Config, services: Services) -> Result<Site, CompileE
         provider_origin: url::Url::parse(&config.provider.issuer)
             .ok()
             .map(|issuer| issuer.origin().ascii_serialization()),
-        sessions,
+        sessions: match previous {
+            Some(previous) => sessions.remembering(&previous.sessions),
+            None => sessions,
+        },
         store: config.store.policy,
+        stash: config.stash,
         pages: pages(config)?,
         hosts,
         routes,

@@ -9,6 +9,7 @@ use moka::sync::Cache;
 use super::codec::{Login, Record};
 use super::cookie::{self, OwnCookies};
 use super::opened_before::OpenedBefore;
+use super::streams::{Ending, OpenStream, Stream, Streams};
 use super::{Lifetime, Session, SessionId, Standing};
 use crate::clock::{Clock, Timestamp};
 use crate::crypto::aead::{OpenError, Purpose};
@@ -21,6 +22,10 @@ const PURPOSE: Purpose = Purpose::new("session");
 
 /// Sessions whose last renewal is remembered.
 const RENEWED: u64 = 4096;
+
+/// How long an end is remembered after the session would be over anyway: who left a form open overnight and sends it in
+/// the morning did not log out meanwhile.
+pub const REMEMBERED: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The requests of one page ask together: one of their answers brings the new cookie. Where that answer got lost, the
 /// next request after this time does.
@@ -35,6 +40,8 @@ pub struct Sessions {
     revocations: Arc<Revocations>,
     /// When a session's cookie was last sealed again.
     renewed: Cache<SessionId, Timestamp>,
+    /// What ends with its session.
+    streams: Streams,
 }
 
 /// What the session cookies of a request turned out to be.
@@ -44,8 +51,10 @@ pub enum Opened {
     Alive(Arc<Session>),
     /// A valid session whose cookie should be sealed again.
     Due(Arc<Session>),
-    /// A session past its limits, or ended by a logout.
-    Expired,
+    /// A session that was ended before its limits, or so long past them that nobody knows whether it was.
+    Ended,
+    /// A session past its limits, which nobody ended.
+    Expired(Arc<Session>),
     /// No session cookie.
     None,
     /// A session from the future: a clock is wrong.
@@ -60,7 +69,7 @@ impl Opened {
     pub const fn valid(&self) -> Option<&Arc<Session>> {
         match self {
             Self::Alive(session) | Self::Due(session) => Some(session),
-            Self::Expired | Self::None | Self::NotYet | Self::Unreadable(_) => None,
+            Self::Ended | Self::Expired(_) | Self::None | Self::NotYet | Self::Unreadable(_) => None,
         }
     }
 }
@@ -69,7 +78,15 @@ impl Sessions {
     /// Sessions of the given lifetime, sealed with the newest of `keys`, but those that are among `revocations`.
     #[must_use]
     pub fn new(keys: Arc<KeyRings>, lifetime: Lifetime, clock: Clock, revocations: Arc<Revocations>) -> Self {
-        Self { keys, lifetime, clock, opened: OpenedBefore::new(), revocations, renewed: Cache::new(RENEWED) }
+        let (opened, renewed) = (OpenedBefore::new(), Cache::new(RENEWED));
+        Self { keys, lifetime, clock, opened, revocations, renewed, streams: Streams::default() }
+    }
+
+    /// The same sessions, with what `previous` ones know of open streams.
+    #[must_use]
+    pub fn remembering(mut self, previous: &Self) -> Self {
+        self.streams = previous.streams.clone();
+        self
     }
 
     /// How long sessions last.
@@ -111,7 +128,7 @@ impl Sessions {
         let mut record = record(&self.keys.load(), &cookies.joined(cookie::PREFIX)?, host).ok()?;
         record.session.active_at = self.clock.now();
         self.renewed.insert(record.session.id, record.session.active_at);
-        if self.revocations.has(&record.session.name) {
+        if self.has_ended(&record.session) {
             return None;
         }
         self.sealed(&record, cookies, host)
@@ -120,9 +137,31 @@ impl Sessions {
     /// Ends a session here and now, and at every other gateway once the promise is kept; gives back its ID token where
     /// the cookies kept it.
     pub fn end(&self, session: &Session, cookies: &OwnCookies, host: &str) -> (Option<Secret<String>>, Durable) {
-        let durable = self.revocations.revoke(session.ending(self.lifetime));
+        let durable = self.revocations.revoke(session.ending(self.lifetime.absolute + REMEMBERED));
+        self.streams.end(Ending::LoggedOut, |open| open.id == session.id);
         let kept = cookies.joined(cookie::PREFIX).and_then(|value| record(&self.keys.load(), &value, host).ok());
         (kept.and_then(|record| record.id_token), durable)
+    }
+
+    /// Has `stream` end with `session`, at once where that has ended already.
+    pub fn watch(&self, session: &Arc<Session>, stream: Arc<dyn Stream>) -> OpenStream {
+        let open = self.streams.add(Arc::clone(session), stream);
+        // It is known before we look: an end between the two finds it.
+        if self.has_ended(session) {
+            self.streams.end(Ending::LoggedOut, |open| open.id == session.id);
+        }
+        open
+    }
+
+    /// Ends what is open of sessions that ended at another gateway.
+    pub fn end_revoked(&self) {
+        self.streams.end(Ending::Revoked, |open| self.has_ended(open));
+    }
+
+    /// Ends what is open of sessions past their absolute limit.
+    pub fn end_expired(&self) {
+        let now = self.clock.now();
+        self.streams.end(Ending::Expired, |open| now.since(open.logged_in_at) >= self.lifetime.absolute);
     }
 
     fn opened(&self, value: &str, host: &str) -> Result<Arc<Session>, OpenError> {
@@ -136,16 +175,27 @@ impl Sessions {
     }
 
     fn judged(&self, session: Arc<Session>) -> Opened {
-        if self.revocations.has(&session.name) {
-            return Opened::Expired;
+        if self.has_ended(&session) {
+            return Opened::Ended;
         }
         match session.standing(self.lifetime, self.clock.now()) {
             Standing::Alive => Opened::Alive(session),
             Standing::Due if self.was_just_renewed(&session) => Opened::Alive(session),
             Standing::Due => Opened::Due(session),
-            Standing::Expired => Opened::Expired,
+            Standing::Expired if self.is_forgotten(&session) => Opened::Ended,
+            Standing::Expired => Opened::Expired(session),
             Standing::NotYet => Opened::NotYet,
         }
+    }
+
+    /// Whether it was ended before its limits, as far as anybody here knows.
+    fn has_ended(&self, session: &Session) -> bool {
+        self.revocations.has(&session.name)
+    }
+
+    /// Whether an end of this session, had there been one, would be forgotten by now.
+    fn is_forgotten(&self, session: &Session) -> bool {
+        self.clock.now().since(session.logged_in_at) >= self.lifetime.absolute + REMEMBERED
     }
 
     fn was_just_renewed(&self, session: &Session) -> bool {
@@ -214,7 +264,9 @@ mod tests {
         clock.advance(Duration::from_secs(60));
         assert!(matches!(sessions.open(&cookies, HOST), Opened::Due(_)));
         clock.advance(Duration::from_secs(3540));
-        assert!(matches!(sessions.open(&cookies, HOST), Opened::Expired));
+        assert!(matches!(sessions.open(&cookies, HOST), Opened::Expired(expired) if expired.id() == session.id()));
+        clock.advance(Duration::from_secs(35 * 3600));
+        assert!(matches!(sessions.open(&cookies, HOST), Opened::Ended), "too long ago to tell");
     }
 
     #[test]
@@ -226,7 +278,7 @@ mod tests {
         let renewed = jar(&sessions.renew(&jar(&set), HOST).unwrap());
         clock.advance(Duration::from_secs(3000));
         assert_eq!(sessions.open(&renewed, HOST).valid().unwrap().id(), session.id());
-        assert!(matches!(sessions.open(&jar(&set), HOST), Opened::Expired));
+        assert!(matches!(sessions.open(&jar(&set), HOST), Opened::Expired(_)));
     }
 
     #[test]
@@ -248,7 +300,7 @@ mod tests {
         let (session, set) = sessions.start(login("a.b.c"), &OwnCookies::default(), HOST).unwrap();
         let cookies = jar(&set);
         assert_eq!(sessions.end(&session, &cookies, HOST).0.unwrap().expose(), "a.b.c");
-        assert!(matches!(sessions.open(&cookies, HOST), Opened::Expired));
+        assert!(matches!(sessions.open(&cookies, HOST), Opened::Ended));
         assert!(sessions.renew(&cookies, HOST).is_none());
     }
 

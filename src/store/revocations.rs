@@ -120,13 +120,13 @@ impl Revocations {
 
     /// Ends a session here and now, and at every other gateway once the promise is kept.
     pub fn revoke(&self, entry: Entry) -> Durable {
-        self.learn(&[entry]);
+        self.know(&[entry], |_| {});
         let (written, durable) = oneshot::channel();
         self.enqueue(entry, Some(written));
         Durable(durable)
     }
 
-    /// Tells of each session that ends from now on, here or elsewhere.
+    /// Tells of each session that turns out to have ended elsewhere.
     #[must_use]
     pub fn subscribe(&self) -> broadcast::Receiver<Name> {
         self.told.subscribe()
@@ -219,12 +219,18 @@ impl Revocations {
     }
 
     fn learn(&self, entries: &[Entry]) {
+        self.know(entries, |name| {
+            // Nobody may be listening.
+            let _ = self.told.send(name);
+        });
+    }
+
+    fn know(&self, entries: &[Entry], news: impl Fn(Name)) {
         let now = self.clock.now();
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         for entry in entries.iter().filter(|entry| entry.expires > now) {
             if known.insert(entry.name, entry.expires).is_none() {
-                // Nobody may be listening.
-                let _ = self.told.send(entry.name);
+                news(entry.name);
             }
         }
     }

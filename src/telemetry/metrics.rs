@@ -43,6 +43,7 @@ struct Inner {
     store_unwritten: Gauge,
     ended_sessions: Gauge,
     routes: RouteFamilies,
+    streams_ended: Family<ReasonLabels, Counter>,
     websockets_open: Gauge,
 }
 
@@ -103,6 +104,7 @@ impl Metrics {
             store_unwritten: gauge(&mut registry, "store_unwritten", None, "Ended sessions that the store lacks"),
             ended_sessions: gauge(&mut registry, "ended_sessions", None, "Ended sessions that are remembered"),
             routes: RouteFamilies::register(&mut registry),
+            streams_ended: counter(&mut registry, "streams_ended", "Answers ended with their session, by reason code"),
             websockets_open: gauge(&mut registry, "websockets_open", None, "Upgraded connections"),
             registry,
         }))
@@ -160,6 +162,11 @@ impl Metrics {
     #[must_use = "the connection counts as open until this is dropped"]
     pub fn websocket_opened(&self) -> Open {
         Open::new(&self.0.websockets_open)
+    }
+
+    /// Counts an answer that ended with its session. `reason` is its reason code.
+    pub fn stream_ended(&self, reason: &'static str) {
+        self.0.streams_ended.get_or_create(&ReasonLabels { reason }).inc();
     }
 
     /// Everything, as [`CONTENT_TYPE`].
@@ -231,6 +238,7 @@ mod tests {
         metrics.login(LoginResult::Succeeded);
         metrics.login(LoginResult::Failed("acr_not_held"));
         metrics.head_refused("bare_lf");
+        metrics.stream_ended("stream_revoked");
         metrics.provider_up(true);
         metrics.clock_offset(-2);
         metrics.reload(true, Timestamp::from_secs(1_800_000_000));
@@ -242,6 +250,7 @@ mod tests {
             r#"portillon_login_total{result="succeeded",reason=""} 1"#,
             r#"portillon_login_total{result="failed",reason="acr_not_held"} 1"#,
             r#"portillon_heads_refused_total{reason="bare_lf"} 1"#,
+            r#"portillon_streams_ended_total{reason="stream_revoked"} 1"#,
             "portillon_provider_up 1",
             "portillon_config_reload_success 1",
             "portillon_config_reload_timestamp_seconds 1800000000",

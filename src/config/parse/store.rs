@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::config::raw::Section;
 use crate::config::surroundings::Surroundings;
 use crate::config::{StoreConfig, StoreKind};
-use crate::session::Lifetime;
+use crate::session::{Lifetime, REMEMBERED};
 use crate::store::redis::{Mode, Settings};
 use crate::store::{OnFailure, Policy};
 
@@ -59,7 +59,7 @@ fn redis(section: &Section<'_>, session: Lifetime, surroundings: &Surroundings) 
         password: section.item("password").and_then(|item| surroundings.text_secret(&item)),
         ca: section.item("ca_file").and_then(|item| surroundings.authorities(&item)).unwrap_or_default(),
         prefix: filled("prefix").unwrap_or_else(|| "portillon:".to_owned()),
-        keep: session.absolute,
+        keep: session.absolute + REMEMBERED,
     }))
 }
 

@@ -10,7 +10,8 @@ use serde_json::Value;
 
 use super::*;
 use crate::crypto::sha256;
-use crate::page::{AgentView, LoginFailure, LoopCause, MeView, ProviderError};
+use crate::page::{AgentView, FormView, LoginFailure, LoopCause, MeView, ProviderError};
+use crate::stash::{self, Content, Field};
 
 const VIEW: View<'_> = View {
     language: Language::French,
@@ -107,6 +108,23 @@ fn pages_run_nothing_load_nothing_and_are_kept_nowhere() {
 }
 
 #[test]
+fn only_a_form_that_sends_itself_runs_a_script_and_only_that_one() {
+    let policy_and_html = |sends_itself| {
+        let reasons = sample::reasons();
+        let form = sample::messages(&reasons).into_iter().find_map(|message| message.form().cloned()).unwrap();
+        let answer = pages().render(&Message::Form(FormView { sends_itself, ..form }), &VIEW);
+        let html = String::from_utf8(answer.body.to_vec()).unwrap();
+        (headers(&answer)["content-security-policy"].to_owned(), html)
+    };
+    let (policy, html) = policy_and_html(true);
+    let hash = STANDARD.encode(sha256(between(&html, "<script>", "</script>").as_bytes()));
+    assert!(policy.contains(&format!("script-src 'sha256-{hash}';")), "{policy}");
+    let (policy, html) = policy_and_html(false);
+    assert!(!policy.contains("script-src") && !html.contains("<script"), "{policy}");
+    assert!(policy.contains("form-action 'self' https:;"), "{policy}");
+}
+
+#[test]
 fn the_logout_form_may_lead_to_the_provider_and_nowhere_odd() {
     let form_action = |provider_origin| {
         let reasons = sample::reasons();
@@ -126,7 +144,16 @@ fn the_logout_form_may_lead_to_the_provider_and_nowhere_odd() {
 fn what_a_client_or_a_provider_sent_is_escaped() {
     let reasons = ["<b>reason</b>".to_owned()];
     let agent = AgentView { name: "<i>Zoé</i>\u{202e}", ..AgentView::default() };
+    let field = |name: &str, value| Field { name: name.to_owned(), value };
+    let hostile = "</td><script>\r\u{202e}";
+    let fields =
+        [field(hostile, stash::Value::Text(hostile.to_owned())), field("x", stash::Value::File(hostile.to_owned(), 1))];
+    let content = Content::Fields(fields.to_vec(), 0);
+    let samples = sample::messages(&reasons);
+    let form = samples.iter().find_map(|message| message.form().cloned()).unwrap();
+    let form = FormView { content: &content, action: "https://a.fr/\"><script>", application: "<u>", ..form };
     for message in [
+        Message::Form(form),
         Message::UnknownSite { host: "<script>alert(1)</script>\r\nSet-Cookie: x=1" },
         Message::ClaimProblem { claim: "\"><img src=x onerror=alert(1)>", malformed: true },
         Message::Refused { agent, application: "<u>paie</u>", reasons: &reasons },
@@ -202,8 +229,8 @@ fn a_status_that_asks_for_a_field_has_it() {
 fn reason_codes_tell_messages_apart() {
     let reasons = sample::reasons();
     let codes: BTreeSet<_> = sample::messages(&reasons).iter().map(Message::reason_code).collect();
-    // `Me` and `Refused` stand twice among the samples.
-    assert_eq!(codes.len() + 2, sample::messages(&reasons).len());
+    // `Form`, `Me` and `Refused` stand twice among the samples.
+    assert_eq!(codes.len() + 3, sample::messages(&reasons).len());
     assert!(codes.iter().all(|code| code.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')));
     assert_eq!(Message::LoginLoop { cause: LoopCause::Key, retry_url: "/" }.reason_code(), "login_loop_key");
 }

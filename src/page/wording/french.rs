@@ -1,5 +1,6 @@
 //! The messages in French. `\u{a0}` keeps double punctuation and quotation marks beside their word.
 
+mod form;
 mod login;
 
 use super::{Wording, shown};
@@ -14,6 +15,9 @@ pub(super) fn wording<'a>(message: &Message<'a>, provider: &str) -> Wording<'a> 
         Message::AmbiguousPath => ambiguous_path(),
         Message::BadRequest { .. } => bad_request(),
         Message::ClaimProblem { claim, malformed } => login::claim_problem(claim, *malformed, provider),
+        Message::Form(form) => form::shown_again(form),
+        Message::FormGone { application_url } => form::gone().link("Revenir à l’application", application_url),
+        Message::FormKept { form_url, keep } => form::kept(*keep).link("Se reconnecter", form_url),
         Message::Internal => internal(),
         Message::LoginExpired { retry_url } => login::expired().link(LOG_IN, retry_url),
         Message::LoginFailed { cause, retry_url, .. } => login::failed(*cause, provider).link(RETRY, retry_url),

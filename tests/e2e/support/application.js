@@ -1,5 +1,6 @@
 // A legacy application as one finds them: it believes the headers that its front end sets and knows no login of its own.
 
+import { createHash } from "node:crypto";
 import { once } from "node:events";
 import http from "node:http";
 
@@ -45,6 +46,7 @@ function answer(request, response, events) {
   const pages = {
     "/": () => html(response, home(request)),
     "/formulaire": () => formPage(request, response),
+    "/piece": () => attachmentPage(request, response),
     "/telecharger": () => download(response),
     "/evenements": () => listen(request, response, events),
     "/en-tetes.json": () => json(response, request.rawHeaders),
@@ -80,6 +82,16 @@ async function formPage(request, response) {
   }
   const form = new URLSearchParams(Buffer.concat(await request.toArray()).toString());
   html(response, page("Reçu", `<p id="objet">${escape(form.get("objet"))}</p><p id="who">${escape(claim(request, "email"))}</p>`));
+}
+
+async function attachmentPage(request, response) {
+  if (request.method !== "POST") {
+    return html(response, page("Pièce", `<form method="post" enctype="multipart/form-data"><label>Objet <input name="objet"></label><label>Mot de passe <input name="mot_de_passe" type="password"></label><label>Pièce <input name="piece" type="file"></label><button>Envoyer</button></form>`));
+  }
+  const form = await new Response(Buffer.concat(await request.toArray()), { headers: request.headers }).formData();
+  const file = Buffer.from(await form.get("piece").arrayBuffer());
+  const digest = createHash("sha256").update(file).digest("hex");
+  html(response, page("Reçue", `<p id="objet">${escape(form.get("objet"))}</p><p id="nom">${escape(form.get("piece").name)}</p><p id="digest">${digest}</p><p id="who">${escape(claim(request, "email"))}</p><a href="suite">Suite</a>`));
 }
 
 function download(response) {

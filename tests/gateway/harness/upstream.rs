@@ -1,7 +1,7 @@
 //! An application on raw sockets: it keeps the exact bytes of every request, and answers whatever it is told to,
 //! early, late, in pieces or not at all.
 
-mod answer;
+pub mod answer;
 pub mod tls;
 
 use std::collections::HashMap;

@@ -1,0 +1,84 @@
+//! The page about a form that met an expired session: shows what would be sent, and discards it.
+
+use http::{Method, StatusCode};
+
+use super::Desk;
+use crate::gateway::resend;
+use crate::gateway::respond::Reply;
+use crate::login::ReturnTo;
+use crate::page::{FormView, Message};
+use crate::route::{Lookup, RequestPath};
+use crate::session::Session;
+use crate::stash::{self, Browser, FormId, Kept, Owner};
+
+impl Desk<'_> {
+    /// Shows a form, or discards it. `body` is that of a `POST`.
+    pub(super) async fn form(&self, body: &[u8]) -> Reply {
+        if self.visit.method == Method::POST {
+            return self.discard(body).await;
+        }
+        let Some(session) = self.visit.opened.valid() else {
+            return self.begin_for_navigation(ReturnTo::or_root(&self.visit.target)).await;
+        };
+        let id = form_id(self.visit.query.as_bytes());
+        let Some((id, browser)) = id.zip(self.browser()) else { return self.gone() };
+        match self.site.services.stash.find(&id, self.owner(session, &browser)).await {
+            Some(kept) => self.show(&id, &kept),
+            None => self.gone(),
+        }
+    }
+
+    async fn discard(&self, body: &[u8]) -> Reply {
+        if self.visit.from_elsewhere {
+            return self.page(&Message::BadRequest { code: "form_from_elsewhere", status: StatusCode::FORBIDDEN });
+        }
+        let known = form_id(body).zip(self.browser()).zip(self.visit.opened.valid());
+        let Some(((id, browser), session)) = known else { return self.gone() };
+        if self.site.services.stash.discard(&id, self.owner(session, &browser)).await {
+            Reply::see_other("/", "form_discarded")
+        } else {
+            self.gone()
+        }
+    }
+
+    fn show(&self, id: &FormId, kept: &Kept) -> Reply {
+        let now = self.site.services.clock.now();
+        let (host, target) = (&self.visit.host, &kept.form.target);
+        let path = RequestPath::new(target.split('?').next().unwrap_or_default());
+        let application = match self.site.routes.lookup(host.authority.as_str(), &path) {
+            Lookup::Route(_, route) => route.name.as_str(),
+            _ => host.authority.as_str(),
+        };
+        let view = FormView {
+            application,
+            action: &format!("{}{target}", host.origin),
+            content: &stash::content(&kept.form),
+            age: now.since(kept.at),
+            left: kept.until.since(now),
+            sent: kept.sent_at.map(|at| now.since(at)),
+            field: resend::FIELD,
+            id: id.as_str(),
+            discard_url: &self.site.endpoint("form"),
+            sends_itself: self.site.stash.automatic && kept.form.same_origin && kept.sent_at.is_none(),
+        };
+        self.page(&Message::Form(view))
+    }
+
+    fn gone(&self) -> Reply {
+        self.page(&Message::FormGone { application_url: "/" })
+    }
+
+    fn browser(&self) -> Option<Browser> {
+        self.site.services.stash.known_browser(&self.visit.cookies, self.visit.host.authority.as_str())
+    }
+
+    fn owner<'a>(&'a self, session: &'a Session, browser: &'a Browser) -> Owner<'a> {
+        Owner { host: self.visit.host.authority.as_str(), sub: session.claims().sub(), browser }
+    }
+}
+
+/// The form that a query, or the body of the page's form, names.
+fn form_id(pairs: &[u8]) -> Option<FormId> {
+    let (_, id) = url::form_urlencoded::parse(pairs).find(|(name, _)| name == "id")?;
+    FormId::parse(&id)
+}

@@ -1,0 +1,81 @@
+//! Takes a form that met an expired session: its body is read here, sealed, and waits for its agent.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use pingora::Result;
+use pingora::proxy::Session;
+use tokio::time::timeout;
+
+use super::body_up_to;
+use super::decide::{Keep, format};
+use super::resend;
+use super::respond::Reply;
+use super::site::Site;
+use crate::page::{Format, Language, Message};
+use crate::stash::{Form, FormId, Owner, Settings};
+
+/// How long a form may take to arrive.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Keeps the form and says so; or says that the session has ended, where it cannot be kept.
+///
+/// # Errors
+///
+/// The agent is gone.
+pub(super) async fn keep(session: &mut Session, site: &Site, keep: Keep, request_id: &str) -> Result<Reply> {
+    let Some(most) = most(&keep, &site.stash) else { return Ok(keep.otherwise) };
+    let (stash, sub) = (&site.services.stash, keep.session.claims().sub());
+    let Some(room) = stash.reserve(sub, most, &site.stash).await else {
+        tracing::warn!(request_id, reason = "stash_full", "there is no room for a form");
+        return Ok(keep.otherwise);
+    };
+    let Some(body) = body(session, most).await? else { return Ok(keep.otherwise) };
+    let manner = (format(keep.visit.kind), keep.visit.language);
+    if let Some(id) = resend::named(&body) {
+        // The click of a page whose session has expired meanwhile: its form is kept already.
+        return Ok(page(site, &id, manner, &keep.otherwise, request_id));
+    }
+    let host = keep.visit.host.authority.as_str();
+    let browser = stash.browser(&keep.visit.cookies, host);
+    let owner = Owner { host, sub, browser: &browser };
+    match stash.keep(Form { body, ..keep.form }, owner, site.stash.keep, room).await {
+        Ok(id) => {
+            let cookie = stash.cookie(&browser, host, site.stash.keep);
+            Ok(page(site, &id, manner, &keep.otherwise, request_id).with_cookies([cookie]))
+        }
+        Err(error) => {
+            tracing::warn!(request_id, reason = "stash_unavailable", %error, "a form could not be kept");
+            Ok(keep.otherwise)
+        }
+    }
+}
+
+/// The bytes to reserve for a form: as many as it declares, or the most where it does not say; none where it is too
+/// long, for us or for its application.
+fn most(keep: &Keep, settings: &Settings) -> Option<usize> {
+    let limit = keep.visit.route.as_ref().and_then(|route| route.max_body);
+    let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX).min(settings.max_size);
+    match keep.length {
+        Some(length) => usize::try_from(length).ok().filter(|length| *length <= limit),
+        None => Some(limit),
+    }
+}
+
+/// The whole body; none where it is longer than `most`, or takes too long.
+async fn body(session: &mut Session, most: usize) -> Result<Option<Bytes>> {
+    // A client that expects `100 Continue` waits for it (RFC 9110 section 10.1.1).
+    if session.req_header().headers.contains_key(http::header::EXPECT) {
+        session.as_mut().write_continue_response().await?;
+    }
+    timeout(DEADLINE, body_up_to(session, most)).await.unwrap_or(Ok(None))
+}
+
+fn page(site: &Site, id: &FormId, manner: (Format, Language), otherwise: &Reply, request_id: &str) -> Reply {
+    let form_url = format!("{}?id={}", site.endpoint("form"), id.as_str());
+    let message = Message::FormKept { form_url: &form_url, keep: site.stash.keep };
+    let contact = otherwise.route.as_ref().and_then(|route| route.contact.as_deref());
+    let mut reply = Reply::page(site, &message, manner, contact, request_id);
+    reply.route.clone_from(&otherwise.route);
+    reply
+}

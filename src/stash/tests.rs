@@ -1,0 +1,100 @@
+//! Whose forms are whose, for how long, and how many.
+
+use super::*;
+use crate::crypto::key_ring::KeyRing;
+
+const HOST: &str = "paie.example.fr";
+const SETTINGS: Settings =
+    Settings { enabled: true, max_size: 1000, max_total: 5000, keep: Duration::from_secs(3600), automatic: false };
+
+fn stash() -> Stash {
+    let clock = Clock::manual(Timestamp::from_secs(1_800_000_000));
+    let keys = Arc::new(KeyRings::new(KeyRing::ephemeral(clock.now()), None));
+    Stash::new(keys, clock, Box::<InMemory>::default())
+}
+
+fn form(size: usize) -> Form {
+    let content_type = Some(HeaderValue::from_static("application/x-www-form-urlencoded"));
+    let (origin, referer) = (Some(HeaderValue::from_static("https://paie.example.fr")), None);
+    let body = Bytes::from(vec![0xFF; size]);
+    Form { target: "/enregistrer?x=1".to_owned(), content_type, origin, referer, same_origin: true, body }
+}
+
+async fn kept(stash: &Stash, owner: Owner<'_>, size: usize) -> Option<FormId> {
+    let room = stash.reserve(owner.sub, size, &SETTINGS).await?;
+    stash.keep(form(size), owner, SETTINGS.keep, room).await.ok()
+}
+
+#[tokio::test]
+async fn a_form_is_its_agents_in_their_browser_at_its_host_for_an_hour() {
+    let stash = stash();
+    let browser = Browser::unknown();
+    let owner = Owner { host: HOST, sub: "s-1", browser: &browser };
+    let id = kept(&stash, owner, 100).await.unwrap();
+    let found = stash.find(&id, owner).await.unwrap();
+    assert_eq!((found.form, found.sent_at), (form(100), None));
+    for other in [
+        Owner { host: "autre.example.fr", ..owner },
+        Owner { sub: "s-2", ..owner },
+        Owner { browser: &Browser::unknown(), ..owner },
+    ] {
+        assert!(stash.find(&id, other).await.is_none(), "{other:?}");
+        assert!(!stash.discard(&id, other).await);
+    }
+    stash.clock.advance(Duration::from_secs(3599));
+    assert!(stash.find(&id, owner).await.is_some());
+    stash.clock.advance(Duration::from_secs(1));
+    assert!(stash.find(&id, owner).await.is_none());
+}
+
+#[tokio::test]
+async fn a_form_that_was_sent_is_kept_until_its_end_or_until_it_is_discarded() {
+    let stash = stash();
+    let browser = Browser::unknown();
+    let owner = Owner { host: HOST, sub: "s-1", browser: &browser };
+    let id = kept(&stash, owner, 100).await.unwrap();
+    let found = stash.find(&id, owner).await.unwrap();
+    stash.sent(&id, owner, &found).await;
+    let again = stash.find(&id, owner).await.unwrap();
+    assert_eq!((again.form, again.sent_at.is_some()), (form(100), true));
+    assert!(stash.discard(&id, owner).await);
+    assert!(stash.find(&id, owner).await.is_none());
+}
+
+#[tokio::test]
+async fn a_record_moved_to_another_place_does_not_open() {
+    let stash = stash();
+    let browser = Browser::unknown();
+    let owner = Owner { host: HOST, sub: "s-1", browser: &browser };
+    let (one, two) = (kept(&stash, owner, 1).await.unwrap(), kept(&stash, owner, 2).await.unwrap());
+    let (now, record) = (stash.clock.now(), stash.shelf.get(&one.key()).await.unwrap().unwrap());
+    assert!(!record.windows(11).any(|window| window == b"enregistrer"), "it is sealed");
+    stash.shelf.keep(two.key(), record, now.plus(SETTINGS.keep), now).await.unwrap();
+    assert!(stash.find(&two, owner).await.is_none());
+}
+
+#[tokio::test]
+async fn each_agent_has_room_for_a_few_forms_and_all_of_them_for_so_many_bytes() {
+    let stash = stash();
+    let browser = Browser::unknown();
+    let owner = |sub| Owner { host: HOST, sub, browser: &browser };
+    let mut ids = Vec::new();
+    for _ in 0..5 {
+        ids.push(kept(&stash, owner("s-1"), 600).await.unwrap());
+    }
+    assert!(kept(&stash, owner("s-1"), 1).await.is_none(), "a sixth of one agent");
+    assert!(kept(&stash, owner("s-2"), 2001).await.is_none(), "more than there is room for");
+    let reading = stash.reserve("s-2", 2000, &SETTINGS).await.unwrap();
+    assert!(stash.reserve("s-3", 1, &SETTINGS).await.is_none(), "what is being read counts");
+    drop(reading);
+    assert!(stash.reserve("s-3", 2000, &SETTINGS).await.is_some());
+    let sent = stash.find(&ids[3], owner("s-1")).await.unwrap();
+    stash.sent(&ids[3], owner("s-1"), &sent).await;
+    assert!(kept(&stash, owner("s-1"), 1).await.is_some(), "what was sent makes room");
+    assert!(stash.find(&ids[3], owner("s-1")).await.is_none(), "and is gone");
+    assert!(kept(&stash, owner("s-1"), 1).await.is_none());
+    stash.discard(&ids[0], owner("s-1")).await;
+    assert!(kept(&stash, owner("s-1"), 1).await.is_some(), "what was discarded makes room");
+    stash.clock.advance(SETTINGS.keep);
+    assert!(kept(&stash, owner("s-1"), 1).await.is_some(), "what has ended makes room");
+}
