@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
 
-use crate::harness::browser::{navigation, parse};
+use crate::harness::browser::{form_post, navigation, parse};
 use crate::harness::client::{Connection, Response};
 use crate::harness::gateway::Gateway;
 use crate::harness::world::Plan;
-use crate::harness::{Agent, Browser, HOME, PAIE, Request, Who, World};
+use crate::harness::{Agent, Answer, Browser, HOME, PAIE, Request, Who, World};
+use crate::login::websocket;
+use crate::proxying::asked;
 use crate::redis::{PATIENCE, Server};
 
 /// A request as a thief would repeat it.
@@ -79,6 +81,28 @@ async fn a_logout_at_one_gateway_is_one_at_all_of_them() {
     world.log_out(&mut browser).await;
     let is_out = |answer: &Response| answer.location().starts_with(&world.provider.issuer());
     assert!(timeout(Duration::from_secs(1), until(&world, &other, &copied, is_out)).await.is_ok(), "within a second");
+    other.stop().await;
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_open_here_ends_with_a_logout_there() {
+    // C-WS-3, idle, and from another gateway
+    let redis = Server::start(&[]);
+    let world = sharing(&redis, "\"60s\"").await;
+    let folder = tempfile::tempdir().unwrap();
+    let other = sibling(&world, &folder).await;
+    let mut browser = world.logged_in(&Agent::angela()).await;
+    world.upstream.answer("/ws", Answer::websocket());
+    let mut tunnel = asked(&world, &mut browser, websocket(PAIE, "/ws")).await;
+    assert_eq!(tunnel.response("GET").await.status, 101);
+
+    let form = world.logout_form(&mut browser).await;
+    let url = parse(&format!("https://{PAIE}{}", form.action));
+    let leave = browser.with_cookies(&url, form_post(&url, &form.body()));
+    assert_eq!(ask(&other, &leave).await.status, 303);
+    assert_eq!(timeout(PATIENCE, tunnel.exactly(4)).await.unwrap(), [0x88, 0x02, 0x03, 0xF0]);
+    assert!(tunnel.ends().await);
     other.stop().await;
     world.finish().await;
 }
