@@ -66,7 +66,7 @@ pub struct StoreError(String);
 impl StoreError {
     /// Takes an error as it comes, for `map_err`.
     #[allow(clippy::needless_pass_by_value, reason = "what `map_err` hands over")]
-    fn new(error: impl ToString) -> Self {
+    pub(crate) fn new(error: impl ToString) -> Self {
         Self(error.to_string())
     }
 }

@@ -6,7 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::{configuration, counted, tell};
-use crate::config::{Config, DEFAULT_FILE, Loaded, Purpose};
+use tokio::runtime::Builder;
+
+use crate::config::{Config, DEFAULT_FILE, Loaded, Purpose, StoreKind};
+use crate::store::redis::Redis;
+use crate::store::{Cursor, Journal as _, StoreError};
 
 /// The command line of `portillon check`.
 #[derive(clap::Args, Debug)]
@@ -24,11 +28,25 @@ pub fn execute(args: &Args) -> ExitCode {
         Err(code) => return code,
     };
     tell(&warnings);
-    let told = format!("{}{}\n", registration(&args.config, &config), counted(warnings.len(), "warning"));
+    let (registration, store) = (registration(&args.config, &config), store(&config.store.kind));
+    let told = format!("{registration}{store}{}\n", counted(warnings.len(), "warning"));
     match io::stdout().write_all(told.as_bytes()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::FAILURE,
     }
+}
+
+/// Whether a store across the network answers from here. That it does not makes no configuration wrong: the gateway may
+/// stand elsewhere, and a credential can be read in its unit only.
+fn store(kind: &StoreKind) -> String {
+    let StoreKind::Redis(settings) = kind else { return String::new() };
+    let asked = || -> Result<(), StoreError> {
+        let journal = Redis::new(settings.clone())?;
+        let runtime = Builder::new_current_thread().enable_all().build().map_err(StoreError::new)?;
+        runtime.block_on(journal.read(&Cursor::default())).map(drop)
+    };
+    let outcome = asked().map_or_else(|error| format!("from here, {error}"), |()| "the store answers".to_owned());
+    format!("[store] {}: {outcome}\n\n", settings.urls.join(", "))
 }
 
 fn registration(file: &Path, config: &Config) -> String {

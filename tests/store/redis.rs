@@ -1,5 +1,7 @@
 //! Redis: alone, with a password, over TLS, behind a sentinel, in a cluster.
 
+use std::process::Command;
+
 use portillon::store::redis::Mode;
 use portillon::store::{Cursor, Journal as _};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
@@ -67,6 +69,28 @@ async fn a_server_over_tls_is_the_one_that_its_authority_vouches_for() {
     trusting(&ours).append(&[entry(1)]).await.unwrap();
     assert_eq!(rest(&trusting(&ours), &Cursor::default()).await.entries, [entry(1)]);
     trusting(&theirs).append(&[entry(2)]).await.unwrap_err();
+}
+
+#[test]
+fn check_says_whether_the_store_answers() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("portillon.toml");
+    let mut server = Server::start(&[]);
+    let told = |port: u16| {
+        let text = format!(
+            "[provider]\nenvironment = \"integration\"\nclient_id = \"c\"\nclient_secret = {{ value = \"s3cr3t-of-a-test\" }}\n\
+             [store]\nkind = \"redis\"\nurl = \"redis://127.0.0.1:{port}\"\n\
+             [[route]]\nname = \"paie\"\nhost = \"paie.example\"\nupstream = \"http://127.0.0.1:1\"\n"
+        );
+        std::fs::write(&file, text).unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_portillon")).arg("check").arg("--config").arg(&file).output();
+        let output = output.unwrap();
+        assert!(output.status.success(), "a store that is down makes no configuration wrong");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(told(server.port).contains(": the store answers"));
+    server.kill();
+    assert!(told(server.port).contains("from here, the store does not answer"));
 }
 
 #[tokio::test]
