@@ -68,12 +68,8 @@ pub struct Config {
     pub server: ServerConfig,
     /// `[admin] listen`: metrics, health and status. Empty: nowhere.
     pub admin: Vec<Address>,
-    /// `[provider]`, and `[identity] required`.
-    pub provider: oidc::Settings,
-    /// `[provider] redirect_path`, on every host.
-    pub redirect_path: String,
-    /// `[provider] post_logout_redirect_path`, on every host.
-    pub post_logout_redirect_path: String,
+    /// `[provider]`, where it is written, and `[providers.NAME]`: at least one, no two of one name.
+    pub providers: Vec<ProviderConfig>,
     /// `[session]`
     pub session: session::Lifetime,
     /// `[store]`
@@ -90,6 +86,17 @@ pub struct Config {
     pub stash: stash::Settings,
     /// `[log] format`
     pub log: LogFormat,
+}
+
+/// `[provider]` or `[providers.NAME]`
+#[derive(Clone, Debug)]
+pub struct ProviderConfig {
+    /// With `[identity] required`.
+    pub settings: oidc::Settings,
+    /// `redirect_path`, on every host whose agents log in here.
+    pub redirect_path: String,
+    /// `post_logout_redirect_path`, on the same hosts.
+    pub post_logout_redirect_path: String,
 }
 
 /// `[server]`
@@ -162,6 +169,9 @@ pub struct RouteConfig {
     pub name: String,
     /// The authority that agents see, without the port that the external scheme implies.
     pub authority: Authority,
+    /// The name of the provider that the agents of this host log in at: one of [`Config::providers`], the same for every
+    /// route of the host.
+    pub provider: String,
     /// What the route is responsible for on its host.
     pub path: PathPrefix,
     /// Where the application listens: at least one, all of one scheme, taken in turn.
@@ -203,20 +213,21 @@ pub struct RouteConfig {
 }
 
 impl Config {
-    /// Every `redirect_uri` to register at the provider.
+    /// Every `redirect_uri` to register at a provider.
     #[must_use]
-    pub fn redirect_uris(&self) -> Vec<String> {
-        self.on_every_host(&self.redirect_path)
+    pub fn redirect_uris(&self, provider: &ProviderConfig) -> Vec<String> {
+        self.on_every_host(provider, &provider.redirect_path)
     }
 
-    /// Every `post_logout_redirect_uri` to register at the provider.
+    /// Every `post_logout_redirect_uri` to register at a provider.
     #[must_use]
-    pub fn post_logout_redirect_uris(&self) -> Vec<String> {
-        self.on_every_host(&self.post_logout_redirect_path)
+    pub fn post_logout_redirect_uris(&self, provider: &ProviderConfig) -> Vec<String> {
+        self.on_every_host(provider, &provider.post_logout_redirect_path)
     }
 
-    fn on_every_host(&self, path: &str) -> Vec<String> {
-        let authorities: BTreeSet<&Authority> = self.routes.iter().map(|route| &route.authority).collect();
+    fn on_every_host(&self, provider: &ProviderConfig, path: &str) -> Vec<String> {
+        let routes = self.routes.iter().filter(|route| route.provider == provider.settings.name);
+        let authorities: BTreeSet<&Authority> = routes.map(|route| &route.authority).collect();
         authorities.iter().map(|authority| format!("{}://{authority}{path}", self.server.external_scheme)).collect()
     }
 }

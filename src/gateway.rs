@@ -29,7 +29,7 @@ pub mod respond;
 pub mod site;
 
 pub use head::HeadRefusals;
-pub use site::{Host, RequestKey, RequestSigning, Route, Services, Site};
+pub use site::{Host, Realm, RequestKey, RequestSigning, Route, Services, Site};
 
 use decide::{Decision, Endpoint, Forward, Visit, format};
 use exchange::Exchange;

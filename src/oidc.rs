@@ -40,4 +40,4 @@ pub use error::{ClaimProblem, LoginError, ProviderError, TokenProblem, UserInfoP
 pub use metadata::MetadataError;
 pub use preset::{Environment, Preset, UnknownName};
 pub use provider::{Authenticated, AuthorizationAnswer, Provider, Status};
-pub use settings::{Settings, SettingsError, TokenEndpointAuthMethod};
+pub use settings::{DEFAULT, Settings, SettingsError, TokenEndpointAuthMethod};

@@ -38,6 +38,9 @@ pub enum Format {
     Problem,
 }
 
+/// What AgentConnect is called today, and what agents see on its pages.
+pub const PROCONNECT: &str = "ProConnect";
+
 /// How and to whom a message is told.
 #[derive(Clone, Copy, Debug)]
 pub struct View<'a> {
@@ -49,6 +52,8 @@ pub struct View<'a> {
     pub request_id: &'a str,
     /// Whom to ask: an e-mail address, a URL or plain text (`route.contact`).
     pub contact: Option<&'a str>,
+    /// What agents know the provider of the host as.
+    pub provider: &'a str,
     /// The reserved prefix, with both slashes (`server.prefix`).
     pub prefix: &'a str,
 }

@@ -32,6 +32,7 @@ use crate::gateway::{Gateway, HeadRefusals, Services, Site};
 use crate::listener::tls::Certificates;
 use crate::listener::{self, BindError, Bound, Front};
 use crate::login::callback::Redeemed;
+use crate::oidc::Provider;
 use crate::stash::{InMemory, Stash};
 use crate::store::embedded::Embedded;
 use crate::store::redis::Redis;
@@ -95,7 +96,7 @@ pub struct Running {
     site: Arc<ArcSwap<Site>>,
     certificates: Option<Arc<Certificates>>,
     fixed: Fixed,
-    follower: JoinHandle<()>,
+    followers: Followers,
     drain: watch::Sender<bool>,
     listeners: JoinSet<()>,
     background: JoinSet<()>,
@@ -224,9 +225,10 @@ impl Running {
         background.spawn(async move { writer.write(&*written).await });
         background.spawn(end_expired(Arc::clone(&site)));
         background.spawn(end_revoked(Arc::clone(&site)));
-        let follower = follow_provider(&site);
+        let mut followers = Followers::default();
+        followers.follow(&site.load());
         let fixed = Fixed::of(config);
-        Self { addresses, admin_addresses, site, certificates, fixed, follower, drain, listeners, background }
+        Self { addresses, admin_addresses, site, certificates, fixed, followers, drain, listeners, background }
     }
 
     /// Serves `config` from now on, all of it or, where it cannot be served, nothing of it. What only a restart changes
@@ -240,9 +242,12 @@ impl Running {
         let services = &current.services;
         let reloaded = self.compiled(config, &current);
         services.metrics.reload(reloaded.is_ok(), services.clock.now());
-        self.site.store(Arc::new(reloaded?));
-        self.follower.abort();
-        self.follower = follow_provider(&self.site);
+        let reloaded = Arc::new(reloaded?);
+        for realm in &current.providers {
+            services.metrics.forget_provider(realm.name());
+        }
+        self.site.store(Arc::clone(&reloaded));
+        self.followers.follow(&reloaded);
         for key in self.fixed.changed(&Fixed::of(config)) {
             tracing::warn!(key, "changed in the configuration, but takes effect at the next restart only");
         }
@@ -275,7 +280,7 @@ impl Running {
         if timeout(DRAIN_LIMIT, idle).await.is_err() {
             tracing::warn!("requests still running after the drain were cut");
         }
-        self.follower.abort();
+        drop(self.followers);
         self.background.shutdown().await;
     }
 }
@@ -293,10 +298,32 @@ async fn serve_admin(socket: TcpListener, state: Arc<dyn AdminState>, draining: 
     }
 }
 
-/// The provider of the site in force is kept known; a reload follows the new one.
-fn follow_provider(site: &ArcSwap<Site>) -> JoinHandle<()> {
-    let provider = Arc::clone(&site.load().provider);
-    tokio::spawn(async move { provider.follow().await })
+/// What keeps the providers of the site in force known, until it is dropped.
+#[derive(Default)]
+struct Followers(Vec<(Arc<Provider>, JoinHandle<()>)>);
+
+impl Followers {
+    /// Follows the providers of `site`, and no others; those followed already go on undisturbed.
+    fn follow(&mut self, site: &Site) {
+        let wanted =
+            |provider: &Arc<Provider>| site.providers.iter().any(|realm| Arc::ptr_eq(&realm.provider, provider));
+        for (_, task) in self.0.extract_if(.., |(provider, _)| !wanted(provider)) {
+            task.abort();
+        }
+        for realm in &site.providers {
+            if !self.0.iter().any(|(followed, _)| Arc::ptr_eq(followed, &realm.provider)) {
+                let provider = Arc::clone(&realm.provider);
+                let task = tokio::spawn(async move { provider.follow().await });
+                self.0.push((Arc::clone(&realm.provider), task));
+            }
+        }
+    }
+}
+
+impl Drop for Followers {
+    fn drop(&mut self) {
+        self.0.iter().for_each(|(_, task)| task.abort());
+    }
 }
 
 /// Ends what is open of sessions past their absolute limit.

@@ -65,7 +65,7 @@ fn a_store_is_one_that_can_be_reached_and_says_so() {
 fn keys_of_features_to_come_are_errors() {
     let told = expect("later");
     assert!(told.starts_with("exit 78\n"));
-    for key in ["login", "audit", "providers", "proxy_protocol", "refresh_identity", "provider", "idp_hint"] {
+    for key in ["login", "audit", "proxy_protocol", "refresh_identity", "idp_hint"] {
         assert!(told.contains(&format!("`{key}` is not available in this version")), "{key}");
     }
 }
@@ -106,6 +106,33 @@ fn what_to_register_is_printed() {
     assert!(told.starts_with("exit 0\n"));
     assert_eq!(told.matches("https://paie.example.gouv.fr/oauth2/callback\n").count(), 1);
     assert!(told.contains("https://rh.example.gouv.fr:8443/.portillon/signed-out\n"));
+}
+
+#[test]
+fn what_to_register_is_printed_by_provider() {
+    let told = expect("providers");
+    assert!(told.starts_with("exit 0\n"));
+    let at = |text: &str| told.find(text).unwrap_or_else(|| panic!("{text}: {told}"));
+    let rie = at("https://fca.integ02.agentconnect.rie.gouv.fr/api/v2 for the client rie-client");
+    assert!(at("https://paie.example.gouv.fr/.portillon/callback") < rie);
+    assert!(at("https://archives.example.rie.gouv.fr/retour") > rie);
+    assert_eq!(told.matches("/retour\n").count(), 1);
+}
+
+#[test]
+fn one_host_has_one_provider() {
+    let told = expect("providers_wrong");
+    assert!(told.starts_with("exit 78\n"));
+    assert!(told.contains("the host `paie.example.gouv.fr` has two providers"));
+    assert!(
+        told.contains("the route `paie` uses [provider]") && told.contains("the route `paie-rie` uses [providers.rie]")
+    );
+}
+
+#[test]
+fn a_route_names_its_provider_where_there_is_no_default_one() {
+    let told = expect("providers_without_default");
+    assert!(told.starts_with("exit 78\n") && told.contains("1 error"), "{told}");
 }
 
 #[test]

@@ -146,7 +146,7 @@ fn metric_names() -> BTreeSet<String> {
     let route = metrics.route(NO_ROUTE);
     route.request(Decision::Refuse, StatusCode::FORBIDDEN, Duration::ZERO);
     route.denied("portillon.toml:1");
-    metrics.login(LoginResult::Started);
+    metrics.login("default", LoginResult::Started);
     metrics.head_refused("bare_line_feed");
     let text = metrics.encode();
     let typed = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));

@@ -5,10 +5,11 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use super::{configuration, counted, tell};
 use tokio::runtime::Builder;
 
-use crate::config::{Config, DEFAULT_FILE, Loaded, Purpose, StoreKind};
+use super::{configuration, counted, tell};
+use crate::config::{Config, DEFAULT_FILE, Loaded, ProviderConfig, Purpose, StoreKind};
+use crate::oidc;
 use crate::store::redis::Redis;
 use crate::store::{Cursor, Journal as _, StoreError};
 
@@ -51,14 +52,26 @@ fn store(kind: &StoreKind) -> String {
 
 fn registration(file: &Path, config: &Config) -> String {
     let mut text = format!("{}: the configuration is right\n", file.display());
-    let lists =
-        [("redirect_uri", config.redirect_uris()), ("post_logout_redirect_uri", config.post_logout_redirect_uris())];
-    let _ = writeln!(text, "\nTo register at {} for this client:", config.provider.issuer);
+    let in_use = |provider: &&ProviderConfig| config.providers.len() == 1 || !config.redirect_uris(provider).is_empty();
+    for provider in config.providers.iter().filter(in_use) {
+        register(&mut text, provider, config);
+    }
+    text + "\n"
+}
+
+/// What to register at one provider; where there are several, the client tells which of them it is for.
+fn register(text: &mut String, provider: &ProviderConfig, config: &Config) {
+    let oidc::Settings { issuer, client_id, .. } = &provider.settings;
+    let client = if config.providers.len() == 1 { "this client" } else { &format!("the client {client_id}") };
+    let _ = writeln!(text, "\nTo register at {issuer} for {client}:");
+    let lists = [
+        ("redirect_uri", config.redirect_uris(provider)),
+        ("post_logout_redirect_uri", config.post_logout_redirect_uris(provider)),
+    ];
     for (name, uris) in lists {
         let _ = writeln!(text, "\n{name}");
         for uri in uris {
             let _ = writeln!(text, "  {uri}");
         }
     }
-    text + "\n"
 }

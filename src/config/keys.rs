@@ -16,8 +16,20 @@ pub(super) struct Table {
 
 pub(super) static ROOT: Table = Table {
     name: "the configuration",
-    keys: &["admin", "identity", "log", "provider", "route", "server", "session", "signing", "stash", "store"],
-    later: &["audit", "login", "portal", "providers", "rules"],
+    keys: &[
+        "admin",
+        "identity",
+        "log",
+        "provider",
+        "providers",
+        "route",
+        "server",
+        "session",
+        "signing",
+        "stash",
+        "store",
+    ],
+    later: &["audit", "login", "portal", "rules"],
 };
 
 /// The whole of a file in `routes.d`.
@@ -59,26 +71,32 @@ pub(super) static LIMITS: Table = Table {
 
 pub(super) static ADMIN: Table = Table { name: "[admin]", keys: &["listen"], later: &[] };
 
-pub(super) static PROVIDER: Table = Table {
-    name: "[provider]",
-    keys: &[
-        "acr_values",
-        "ca_file",
-        "client_id",
-        "client_secret",
-        "environment",
-        "id_token_signed_response_alg",
-        "issuer",
-        "post_logout_redirect_path",
-        "preset",
-        "proxy",
-        "redirect_path",
-        "scope",
-        "token_endpoint_auth_method",
-        "userinfo_signed_response_alg",
-    ],
-    later: &["idp_hint", "login_hint", "max_age", "prompt", "siret_hint"],
-};
+pub(super) static PROVIDER: Table = Table { name: "[provider]", keys: PROVIDER_KEYS, later: LATER_PROVIDER_KEYS };
+
+/// Its keys are the names of providers.
+pub(super) static PROVIDERS: Table = Table { name: "[providers.NAME]", keys: &[], later: &[] };
+
+pub(super) static NAMED_PROVIDER: Table =
+    Table { name: "[providers.NAME]", keys: PROVIDER_KEYS, later: LATER_PROVIDER_KEYS };
+
+const PROVIDER_KEYS: &[&str] = &[
+    "acr_values",
+    "ca_file",
+    "client_id",
+    "client_secret",
+    "environment",
+    "id_token_signed_response_alg",
+    "issuer",
+    "post_logout_redirect_path",
+    "preset",
+    "proxy",
+    "redirect_path",
+    "scope",
+    "token_endpoint_auth_method",
+    "userinfo_signed_response_alg",
+];
+
+const LATER_PROVIDER_KEYS: &[&str] = &["idp_hint", "login_hint", "max_age", "prompt", "siret_hint"];
 
 /// `{ credential = … }`, `{ file = … }`, `{ env = … }` or `{ value = … }`.
 pub(super) static SECRET: Table = Table { name: "a secret", keys: &["credential", "env", "file", "value"], later: &[] };
@@ -119,6 +137,7 @@ pub(super) static ROUTE: Table = Table {
         "max_body",
         "name",
         "path",
+        "provider",
         "public",
         "sign",
         "signature_algorithm",
@@ -127,7 +146,7 @@ pub(super) static ROUTE: Table = Table {
         "upstream_ca_file",
         "upstream_server_name",
     ],
-    later: &["description", "icon", "idp_hint", "login_hint", "max_age", "prompt", "provider", "rules", "siret_hint"],
+    later: &["description", "icon", "idp_hint", "login_hint", "max_age", "prompt", "rules", "siret_hint"],
 };
 
 /// Header names and the claims that they hold.

@@ -62,6 +62,11 @@ impl<'a> Section<'a> {
         self.report
     }
 
+    /// The kind of table that it is, as messages call it.
+    pub(super) const fn kind_name(&self) -> &'static str {
+        self.kind.name
+    }
+
     /// Where it stands, for those who run the gateway.
     pub(super) fn origin(&self) -> BlockOrigin {
         BlockOrigin { file: Arc::clone(&self.source.path), line: self.place().line() }
@@ -168,12 +173,17 @@ impl<'a> Item<'a> {
         Located { value, place: self.place() }
     }
 
-    /// A string.
-    pub(super) fn text(&self) -> Option<&'a str> {
+    /// The string, where it is one.
+    pub(super) fn written_text(&self) -> Option<&'a str> {
         match self.value.get_ref() {
             DeValue::String(text) => Some(text),
-            _ => self.wrong_type(STRING),
+            _ => None,
         }
+    }
+
+    /// A string.
+    pub(super) fn text(&self) -> Option<&'a str> {
+        self.written_text().or_else(|| self.wrong_type(STRING))
     }
 
     /// A string that is not empty.

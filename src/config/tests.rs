@@ -88,8 +88,9 @@ fn the_example_has_every_key() {
         }
     }
     for key in keys::ROOT.keys {
-        let tables = [format!("[{key}]"), format!("[[{key}]]")];
-        assert!(tables.iter().any(|table| example.contains_key(table)), "[{key}] is in the example");
+        let tables = [format!("[{key}]"), format!("[[{key}]]"), format!("[{key}.")];
+        let is_written = |table: &String| tables[..2].contains(table) || table.starts_with(&tables[2]);
+        assert!(example.keys().any(is_written), "[{key}] is in the example");
     }
     for key in keys::SECRET.keys.iter().chain(keys::CERTIFICATE.keys) {
         assert!(EXAMPLE.contains(&format!(" {key} = ")), "`{key}` is in the example");
@@ -101,11 +102,12 @@ fn the_example_shows_the_defaults() {
     let (example, minimal) = (config(EXAMPLE), config(MINIMAL));
     let shared = |config: &Config| {
         let Config { server, admin, session, header_prefix, encoding, signing, log, .. } = config;
-        let paths = (&config.redirect_path, &config.post_logout_redirect_path);
+        let provider = &config.providers[0];
+        let paths = (&provider.redirect_path, &provider.post_logout_redirect_path);
         format!("{server:#?}{admin:#?}{session:#?}{header_prefix:#?}{encoding:#?}{signing:#?}{log:#?}{paths:#?}")
     };
     assert_eq!(shared(&example), shared(&minimal));
-    assert_eq!(format!("{:#?}", example.provider), format!("{:#?}", minimal.provider));
+    assert_eq!(format!("{:#?}", example.providers[0]), format!("{:#?}", minimal.providers[0]));
     let route = |config: &Config| {
         let route = config.routes[0].clone();
         let origin = BlockOrigin { line: 0, ..route.origin };
@@ -164,8 +166,8 @@ fn with_preset_openid_any_name_is_a_claim() {
     let provider = "preset = \"openid\"\nissuer = \"http://localhost:7000\"\n";
     let text = with(provider, "[[route.allow]]\nname = \"Paul\"\ndepartment = [\"DSI\"]\n");
     let config = config(&text.replace("environment = \"integration\"", ""));
-    assert_eq!(config.provider.scope, ["openid"]);
-    assert_eq!(config.provider.required, ["sub"]);
+    assert_eq!(config.providers[0].settings.scope, ["openid"]);
+    assert_eq!(config.providers[0].settings.required, ["sub"]);
     assert_eq!(config.routes[0].rules.allow[0].conditions.len(), 2);
     let slipped = text.replace("department", "contact");
     assert!(told(&slipped).contains("`contact` is a key of [[route]]: move it above [[route.allow]] at line"));
@@ -176,7 +178,7 @@ fn with_preset_openid_any_name_is_a_claim() {
 fn paths_follow_the_prefix_and_the_state() {
     let text = format!("[server]\nprefix = \"/auth/\"\nstate_dir = \"state\"\n{MINIMAL}");
     let config = parse(Path::new("/etc/portillon/portillon.toml"), &text, Purpose::Check).unwrap().config;
-    assert_eq!(config.redirect_path, "/auth/callback");
+    assert_eq!(config.providers[0].redirect_path, "/auth/callback");
     assert_eq!(config.server.keys_dir, Path::new("/etc/portillon/state/keys"));
     assert!(told(&format!("{text}path = \"/auth/x\"")).contains("`/auth/x` is inside the prefix `/auth/`"));
     assert!(told(&format!("{text}path = \"/auth\"")).contains("`/auth` is inside the prefix `/auth/`"));

@@ -44,6 +44,8 @@ const LEVELS: [&str; 7] = [
 /// What the provider knows, and what it is asked for.
 #[derive(Clone, Debug)]
 pub(super) struct Vocabulary {
+    /// The table of the provider, as messages call it.
+    pub(super) table: String,
     pub(super) preset: Preset,
     /// The scopes asked for.
     pub(super) scope: Vec<String>,
@@ -77,7 +79,8 @@ impl Vocabulary {
     pub(super) fn warn_if_not_asked(&self, name: &str, place: &Place, report: &Report) {
         if let Some(scope) = self.missing_scope(name) {
             let never = format!("the claim `{name}` will never be there: its scope is not asked for");
-            report.push(Diagnostic::warning(place, never).help(format!("add \"{scope}\" to `scope` in [provider]")));
+            report
+                .push(Diagnostic::warning(place, never).help(format!("add \"{scope}\" to `scope` in {}", self.table)));
         }
     }
 

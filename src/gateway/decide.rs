@@ -178,13 +178,13 @@ impl Desk<'_, '_> {
             let ours = self.request.path.raw().starts_with(&self.site.prefix);
             return ours.then(|| self.refuse(None, &Message::AmbiguousPath));
         };
-        let Some(endpoint) = self.site.endpoint_at(path) else {
+        let Some(endpoint) = self.site.endpoint_at(host, path) else {
             return path.starts_with(&self.site.prefix).then(|| self.refuse(None, &Message::NoRoute));
         };
         if !endpoint.admits(self.request.method()) {
             return Some(self.refuse(None, &Message::MethodNotAllowed { allow: endpoint.methods() }));
         }
-        let opened = self.site.sessions.open(&self.request.cookies, host.authority.as_str());
+        let opened = self.site.sessions.open(&self.request.cookies, &host.context);
         Some(Decision::Endpoint(endpoint, self.visit(host, None, opened)))
     }
 
@@ -192,7 +192,7 @@ impl Desk<'_, '_> {
         if let Some(permit) = Permit::public(&route.public, self.request.method(), &self.request.path) {
             return Decision::Forward(Box::new(self.forward(permit, route)));
         }
-        let opened = self.site.sessions.open(&self.request.cookies, route.host.authority.as_str());
+        let opened = self.site.sessions.open(&self.request.cookies, &route.host.context);
         if !self.site.services.revocations.is_trusted(self.site.store) {
             return self.refuse(Some(route), &Message::StoreUnavailable { retry_url: self.request.target() });
         }
@@ -250,7 +250,7 @@ impl Desk<'_, '_> {
         match self.request.kind() {
             Kind::Navigation if self.is_logout(route) => {
                 // Nobody is logged in: a login for the sake of a logout would be absurd.
-                let reply = Reply::see_other(&self.site.post_logout_redirect_path, "no_session");
+                let reply = Reply::see_other(&route.host.provider.post_logout_redirect_path, "no_session");
                 Decision::Reply(Box::new(reply))
             }
             Kind::Navigation if rounds::count(&self.request.cookies) >= rounds::MOST => self.looped(route, &opened),

@@ -12,8 +12,8 @@ use super::site::{Route, Site};
 use crate::login::callback::LoggedIn;
 use crate::login::{self, Answer, Outcome, ReturnTo, authorization, callback, rounds};
 use crate::logout;
-use crate::oidc::{ClaimProblem, LoginError};
-use crate::page::{self, AgentView, LoginFailure, MeView, Message, ProviderError, ReceivedClaim};
+use crate::oidc::{ClaimProblem, LoginError, Provider};
+use crate::page::{self, AgentView, LoginFailure, MeView, Message, ProviderError, ReceivedClaim, View};
 use crate::session::{Opened, Session, cookie};
 use crate::telemetry::metrics::LoginResult;
 
@@ -70,22 +70,22 @@ impl Desk<'_> {
     async fn begin(&self, return_to: ReturnTo, round: u8) -> Reply {
         let services = &self.site.services;
         let start = authorization::Start {
-            host: self.visit.host.authority.as_str(),
+            host: &self.visit.host.context,
             redirect_uri: &self.visit.host.redirect_uri,
             return_to,
             round,
         };
         let keys = services.keys.load();
-        match login::start(start, &self.visit.cookies, &keys, &self.site.provider, services.clock.now()).await {
+        match login::start(start, &self.visit.cookies, &keys, self.provider(), services.clock.now()).await {
             Ok(started) => {
-                services.metrics.login(LoginResult::Started);
+                self.count(LoginResult::Started);
                 Reply::see_other(&started.location, "login_started")
                     .with_cookies(started.cookies)
                     .with_cookies(self.unreadable())
             }
             Err(error) => {
                 tracing::warn!(request_id = self.request_id, reason = error.reason_code(), %error, "a login could not begin");
-                services.metrics.login(LoginResult::Failed(error.reason_code()));
+                self.count(LoginResult::Failed(error.reason_code()));
                 self.page(&Message::ProviderUnavailable { retry_url: &self.visit.target })
             }
         }
@@ -98,12 +98,12 @@ impl Desk<'_> {
         let services = &self.site.services;
         let keys = services.keys.load();
         let context = callback::Context {
-            host: self.visit.host.authority.as_str(),
+            host: &self.visit.host.context,
             redirect_uri: &self.visit.host.redirect_uri,
             cookies: &self.visit.cookies,
             has_session: self.visit.opened.valid().is_some(),
             keys: &keys,
-            provider: &self.site.provider,
+            provider: self.provider(),
             redeemed: &services.redeemed,
             now: services.clock.now(),
         };
@@ -111,7 +111,7 @@ impl Desk<'_> {
             Outcome::Failed(failed) => self.failed(&failed.failure, &failed.return_to).with_cookies([failed.forget]),
             Outcome::LoggedIn(logged_in) => self.arrived(logged_in),
             Outcome::Loop => {
-                services.metrics.login(LoginResult::Failed("login_loop"));
+                self.count(LoginResult::Failed("login_loop"));
                 self.page(&Message::LoginLoop { cause: loop_cause(&self.visit.opened), retry_url: "/" })
             }
             Outcome::Lost => self.page(&Message::LoginExpired { retry_url: "/" }),
@@ -122,7 +122,7 @@ impl Desk<'_> {
 
     fn arrived(&self, LoggedIn { login, return_to, forget }: LoggedIn) -> Reply {
         let had_session = self.visit.opened.valid().is_some();
-        let host = self.visit.host.authority.as_str();
+        let host = &self.visit.host.context;
         let Some((session, cookies)) = self.site.sessions.start(login, &self.visit.cookies, host) else {
             tracing::error!(
                 request_id = self.request_id,
@@ -135,7 +135,7 @@ impl Desk<'_> {
             // Nobody waits for the store: the agent is not leaving.
             let _ = self.site.sessions.end(previous, &self.visit.cookies, host);
         }
-        self.site.services.metrics.login(LoginResult::Succeeded);
+        self.count(LoginResult::Succeeded);
         tracing::info!(request_id = self.request_id, session = session.pseudonym(), "logged in");
         let round = (!had_session).then(|| rounds::one_more(&self.visit.cookies));
         Reply::see_other(return_to.as_str(), "logged_in")
@@ -156,7 +156,7 @@ impl Desk<'_> {
                     error = error.as_str(),
                     "the provider refused a login"
                 );
-                self.site.services.metrics.login(LoginResult::Failed(cause.reason_code()));
+                self.count(LoginResult::Failed(cause.reason_code()));
                 self.page(&Message::LoginFailed { cause, error: Some(error), retry_url })
             }
             callback::Failure::Verification(error) => self.unverified(error, retry_url),
@@ -165,7 +165,7 @@ impl Desk<'_> {
 
     fn unverified(&self, error: &LoginError, retry_url: &str) -> Reply {
         tracing::warn!(request_id = self.request_id, reason = error.reason_code(), %error, "a login was refused");
-        self.site.services.metrics.login(LoginResult::Failed(error.reason_code()));
+        self.count(LoginResult::Failed(error.reason_code()));
         let reply = match error {
             LoginError::AcrNotHeld => {
                 self.page(&Message::LoginFailed { cause: LoginFailure::AcrNotHeld, error: None, retry_url })
@@ -184,7 +184,7 @@ impl Desk<'_> {
             return Reply::see_other(&self.site.endpoint("me"), "logout_asked");
         }
         let Some(session) = self.visit.opened.valid() else {
-            return Reply::see_other(&self.site.post_logout_redirect_path, "no_session")
+            return Reply::see_other(&self.visit.host.provider.post_logout_redirect_path, "no_session")
                 .with_cookies(logout::forget(&self.visit.cookies));
         };
         let token =
@@ -196,9 +196,9 @@ impl Desk<'_> {
         let ending = logout::end(
             session,
             &self.visit.cookies,
-            host.authority.as_str(),
+            &host.context,
             &host.post_logout_redirect_uri,
-            (&self.site.sessions, &self.site.provider),
+            (&self.site.sessions, self.provider()),
         );
         tracing::info!(request_id = self.request_id, session = session.pseudonym(), "logged out");
         let ended = ending.settled().await;
@@ -243,7 +243,7 @@ impl Desk<'_> {
             absolute_left: left.absolute,
             logout_url: &self.site.endpoint("logout"),
             logout_token: &session.logout_token(),
-            provider_origin: self.site.provider_origin.as_deref(),
+            provider_origin: self.visit.host.provider.origin.as_deref(),
         };
         self.page(&Message::Me(view))
     }
@@ -275,8 +275,8 @@ impl Desk<'_> {
     /// A login that ended on an endpoint of ours would log out, loop, or show nothing of use; `me` is the exception.
     fn outside_prefix(&self, return_to: ReturnTo) -> ReturnTo {
         let path = return_to.as_str();
-        let ours =
-            path.starts_with(&self.site.prefix) || path.split('?').next() == Some(self.site.redirect_path.as_str());
+        let ours = path.starts_with(&self.site.prefix)
+            || path.split('?').next() == Some(self.visit.host.provider.redirect_path.as_str());
         if ours && path != self.site.endpoint("me") { ReturnTo::root() } else { return_to }
     }
 
@@ -295,8 +295,23 @@ impl Desk<'_> {
     }
 
     fn page(&self, message: &Message<'_>) -> Reply {
-        let contact = self.contact();
-        let manner = (format(self.visit.kind), self.visit.language);
-        Reply::page(self.site, message, manner, contact, self.request_id)
+        let view = View {
+            language: self.visit.language,
+            format: format(self.visit.kind),
+            request_id: self.request_id,
+            contact: self.contact(),
+            provider: &self.visit.host.provider.shown,
+            prefix: &self.site.prefix,
+        };
+        Reply::told(self.site, message, &view)
+    }
+
+    /// The provider that the agents of this host log in at.
+    fn provider(&self) -> &Provider {
+        &self.visit.host.provider.provider
+    }
+
+    fn count(&self, result: LoginResult) {
+        self.site.services.metrics.login(self.visit.host.provider.name(), result);
     }
 }

@@ -208,7 +208,7 @@ impl Exchange {
     pub fn renew_session(&mut self) {
         let Some(forward) = self.forward.as_mut() else { return };
         let Some(cookies) = forward.renewal.take() else { return };
-        let renewed = self.site.sessions.renew(&cookies, forward.route.host.authority.as_str());
+        let renewed = self.site.sessions.renew(&cookies, &forward.route.host.context);
         forward.cookies.extend(renewed.unwrap_or_default());
     }
 
@@ -228,8 +228,8 @@ impl Exchange {
         let forward = self.forward.as_mut()?;
         let (cookies, session) = (forward.logout.take()?, forward.permit.session()?);
         let host = &forward.route.host;
-        let services = (&self.site.sessions, &*self.site.provider);
-        let ending = logout::end(session, &cookies, host.authority.as_str(), &host.post_logout_redirect_uri, services);
+        let services = (&self.site.sessions, &*host.provider.provider);
+        let ending = logout::end(session, &cookies, &host.context, &host.post_logout_redirect_uri, services);
         let (request_id, session) = (&self.request_id, session.pseudonym());
         tracing::info!(request_id, session, "logged out by the application's own page");
         self.reason = "logout_path";

@@ -14,9 +14,9 @@ use pingora::proxy::Session;
 use pingora::{Error, ErrorSource, ErrorType, Result};
 
 use super::decide::Forward;
-use super::site::{Host, Route, Site};
-use crate::page::{Answer, Format, Language, Message, View};
-use crate::route::Scheme;
+use super::site::{Route, Site};
+use crate::page::{Answer, Format, Language, Message, PROCONNECT, View};
+use crate::route::{Authority, Scheme};
 use crate::session::{Session as AgentSession, cookie};
 use crate::upstream::{Origin, Upstream};
 
@@ -51,8 +51,15 @@ impl Reply {
         contact: Option<&str>,
         request_id: &str,
     ) -> Self {
-        let view = View { language, format, request_id, contact, prefix: &site.prefix };
-        let mut answer = site.pages.render(message, &view);
+        // No message told here speaks of a provider.
+        let provider = PROCONNECT;
+        Self::told(site, message, &View { language, format, request_id, contact, provider, prefix: &site.prefix })
+    }
+
+    /// The same, told as `view` says.
+    #[must_use]
+    pub fn told(site: &Site, message: &Message<'_>, view: &View<'_>) -> Self {
+        let mut answer = site.pages.render(message, view);
         if site.scheme == Scheme::Https {
             answer.headers.push((STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000")));
         }
@@ -249,7 +256,9 @@ pub fn drop_own_cookies(head: &mut ResponseHeader) -> Result<()> {
 fn relocate(head: &mut ResponseHeader, route: &Route) -> Result<()> {
     for name in [LOCATION, CONTENT_LOCATION] {
         let given = head.headers.get(&name);
-        if let Some(external) = given.and_then(|value| external_location(value, &route.host, &route.upstream)) {
+        if let Some(external) = given
+            .and_then(|value| external_location(value, (&route.host.authority, &route.host.origin), &route.upstream))
+        {
             head.insert_header(name, external)?;
         }
     }
@@ -257,20 +266,24 @@ fn relocate(head: &mut ResponseHeader, route: &Route) -> Result<()> {
 }
 
 /// Bytes, not text: what follows the authority may be raw UTF-8 or Latin-1, and is none of our business.
-fn external_location(value: &HeaderValue, host: &Host, upstream: &Upstream) -> Option<HeaderValue> {
+fn external_location(
+    value: &HeaderValue,
+    (authority, external): (&Authority, &str),
+    upstream: &Upstream,
+) -> Option<HeaderValue> {
     let location = value.as_bytes();
     let authority_at = location.windows(2).position(|pair| pair == b"//")? + 2;
     let length = location[authority_at..].iter().position(|byte| matches!(byte, b'/' | b'?' | b'#'));
     let (origin, rest) = location.split_at(length.map_or(location.len(), |length| authority_at + length));
     let origin = std::str::from_utf8(origin).ok()?;
-    let is_internal = |origin: Origin| *origin.authority() == host.authority || upstream.is_at(&origin);
+    let is_internal = |origin: Origin| origin.authority() == authority || upstream.is_at(&origin);
     let named = if origin.starts_with("//") {
         // RFC 3986 section 4.2: the scheme is that of the request, which the application may know or not.
         [Scheme::Http, Scheme::Https].iter().any(|scheme| format!("{scheme}:{origin}").parse().is_ok_and(is_internal))
     } else {
         origin.parse().is_ok_and(is_internal)
     };
-    named.then(|| HeaderValue::from_bytes(&[host.origin.as_bytes(), rest].concat()).ok()).flatten()
+    named.then(|| HeaderValue::from_bytes(&[external.as_bytes(), rest].concat()).ok()).flatten()
 }
 
 /// What an application says of caching, without arguments (RFC 9111 section 5.2).
@@ -321,7 +334,7 @@ mod tests {
     }
 
     fn relocated(location: &[u8]) -> Option<Vec<u8>> {
-        let host = Host::new("paie.example".parse().unwrap(), Scheme::Https, "/cb", "/out");
+        let host = ("paie.example".parse().unwrap(), "https://paie.example");
         let reach = Reach {
             origins: vec!["http://10.0.0.11:8080".parse().unwrap(), "https://app.internal".parse().unwrap()],
             ca: None,
@@ -330,7 +343,7 @@ mod tests {
             silence_timeout: Duration::from_secs(1),
         };
         let upstream = Upstream::new(&reach).unwrap();
-        let external = external_location(&HeaderValue::from_bytes(location).unwrap(), &host, &upstream);
+        let external = external_location(&HeaderValue::from_bytes(location).unwrap(), (&host.0, host.1), &upstream);
         external.map(|value| value.as_bytes().to_vec())
     }
 

@@ -56,10 +56,38 @@ pub struct Host {
     pub origin: String,
     /// The same, as applications are told.
     pub told: Told,
+    /// The provider that its agents log in at.
+    pub provider: Arc<Realm>,
+    /// What is sealed for this host is sealed in this context: the host and its provider. A session that another
+    /// provider's login began opens nowhere else, whatever the configuration says later.
+    pub context: String,
     /// The redirect URI to register.
     pub redirect_uri: String,
     /// The post-logout redirect URI to register.
     pub post_logout_redirect_uri: String,
+}
+
+/// A provider and what its hosts have in common.
+#[derive(Debug)]
+pub struct Realm {
+    /// The provider itself.
+    pub provider: Arc<Provider>,
+    /// Its origin, where logouts lead.
+    pub origin: Option<String>,
+    /// What agents know it as.
+    pub shown: String,
+    /// The path of the redirect URIs.
+    pub redirect_path: String,
+    /// The path of the post-logout redirect URIs.
+    pub post_logout_redirect_path: String,
+}
+
+impl Realm {
+    /// What the configuration calls the provider.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.provider.name()
+    }
 }
 
 /// What an application is told of the origin that agents see: field values, made once.
@@ -74,19 +102,21 @@ pub struct Told {
 }
 
 impl Host {
-    /// The host that agents see as `authority` under `scheme`, with these paths for redirect URIs.
+    /// The host that agents see as `authority` under `scheme`, and whose agents log in at `provider`.
     #[must_use]
-    pub fn new(authority: Authority, scheme: Scheme, redirect_path: &str, post_logout_redirect_path: &str) -> Self {
+    pub fn new(authority: Authority, scheme: Scheme, provider: Arc<Realm>) -> Self {
         let origin = format!("{scheme}://{authority}");
         let value = HeaderValue::from_str(authority.as_str()).expect("an authority is visible ASCII");
         Self {
-            redirect_uri: format!("{origin}{redirect_path}"),
-            post_logout_redirect_uri: format!("{origin}{post_logout_redirect_path}"),
+            redirect_uri: format!("{origin}{}", provider.redirect_path),
+            post_logout_redirect_uri: format!("{origin}{}", provider.post_logout_redirect_path),
             told: Told {
                 authority: value,
                 forwarded: format!(";host=\"{authority}\";proto={scheme}"),
                 scheme: HeaderValue::from_static(scheme.as_str()),
             },
+            context: format!("{authority} {}", provider.provider.fingerprint()),
+            provider,
             origin,
             authority,
         }
@@ -152,18 +182,12 @@ pub struct Site {
     pub scheme: Scheme,
     /// The path prefix reserved for endpoints of ours, with its slashes.
     pub prefix: String,
-    /// The path of the redirect URIs.
-    pub redirect_path: String,
-    /// The path of the post-logout redirect URIs.
-    pub post_logout_redirect_path: String,
     /// Whose forwarding headers are believed.
     pub trusted_proxies: Vec<TrustedProxy>,
     /// Header names that no client may bring.
     pub reserved: ReservedNames,
-    /// The provider.
-    pub provider: Arc<Provider>,
-    /// Its origin, where logouts lead.
-    pub provider_origin: Option<String>,
+    /// The providers, the default one first.
+    pub providers: Vec<Arc<Realm>>,
     /// The sessions of every host.
     pub sessions: Sessions,
     /// How old the knowledge of ended sessions may be.
@@ -201,13 +225,13 @@ impl Site {
         routes
     }
 
-    /// The endpoint of ours at a canonical path.
+    /// The endpoint of ours at a canonical path of `host`.
     #[must_use]
-    pub fn endpoint_at(&self, path: &str) -> Option<Endpoint> {
-        if path == self.redirect_path {
+    pub fn endpoint_at(&self, host: &Host, path: &str) -> Option<Endpoint> {
+        if path == host.provider.redirect_path {
             return Some(Endpoint::Callback);
         }
-        if path == self.post_logout_redirect_path {
+        if path == host.provider.post_logout_redirect_path {
             return Some(Endpoint::SignedOut);
         }
         match path.strip_prefix(&self.prefix)? {

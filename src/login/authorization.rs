@@ -12,7 +12,7 @@ use crate::session::cookie::OwnCookies;
 /// What a login is begun with.
 #[derive(Debug)]
 pub struct Start<'a> {
-    /// The authority of the host that the agent wants.
+    /// What things are sealed for at the host that the agent wants: the host and its provider.
     pub host: &'a str,
     /// This host's redirect URI, as registered.
     pub redirect_uri: &'a str,

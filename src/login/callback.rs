@@ -158,7 +158,8 @@ impl Redeemed {
 
 /// What an answer is judged by.
 pub struct Context<'a> {
-    /// The authority of the host that got the answer.
+    /// What things are sealed for at the host that got the answer: the host and its provider, which is thus the one that
+    /// was asked.
     pub host: &'a str,
     /// This host's redirect URI, as registered.
     pub redirect_uri: &'a str,

@@ -30,10 +30,10 @@ pub(super) struct DiskCache {
 }
 
 impl DiskCache {
-    /// The cache of `issuer` under `dir`.
-    pub(super) fn new(dir: &Path, issuer: &str) -> Self {
+    /// The cache of the provider called `name`, with this issuer, under `dir`.
+    pub(super) fn new(dir: &Path, name: &str, issuer: &str) -> Self {
         let hash: String = sha256(issuer.as_bytes()).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-        Self { file: dir.join(format!("provider-{hash}.json")) }
+        Self { file: dir.join(format!("provider-{name}-{hash}.json")) }
     }
 
     /// The documents, where a readable file holds some; a file that cannot be read is logged and passed over.
@@ -90,7 +90,7 @@ mod tests {
     #[test]
     fn what_was_stored_is_loaded_and_private() {
         let dir = tempfile::tempdir().unwrap();
-        let cache = DiskCache::new(dir.path(), "https://op.example");
+        let cache = DiskCache::new(dir.path(), "default", "https://op.example");
         assert_eq!(cache.load(), None);
         cache.store(&documents()).unwrap();
         cache.store(&documents()).unwrap();
@@ -102,7 +102,7 @@ mod tests {
     #[test]
     fn a_damaged_file_is_passed_over_and_replaced() {
         let dir = tempfile::tempdir().unwrap();
-        let cache = DiskCache::new(dir.path(), "https://op.example");
+        let cache = DiskCache::new(dir.path(), "default", "https://op.example");
         for damaged in ["", "{", "[]", "{\"issuer\":\"x\"}", "\u{0}\u{0}"] {
             fs::write(&cache.file, damaged).unwrap();
             assert_eq!(cache.load(), None, "{damaged:?}");
@@ -114,6 +114,8 @@ mod tests {
     #[test]
     fn every_issuer_has_its_own_file() {
         let dir = Path::new("/state");
-        assert_ne!(DiskCache::new(dir, "https://a").file, DiskCache::new(dir, "https://a/").file);
+        let file = |name, issuer| DiskCache::new(dir, name, issuer).file;
+        assert_ne!(file("default", "https://a"), file("default", "https://a/"));
+        assert_ne!(file("default", "https://a"), file("rie", "https://a"));
     }
 }

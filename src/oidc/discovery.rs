@@ -32,6 +32,7 @@ pub(super) struct Snapshot {
 
 /// The knowledge of one provider, and the way to renew it.
 pub(super) struct Discovery {
+    name: String,
     issuer: Issuer,
     channel: BackChannel,
     clock: Clock,
@@ -63,6 +64,7 @@ impl Discovery {
     ) -> Result<Self, SettingsError> {
         let registered = [Some(settings.id_token_signed_response_alg), settings.userinfo_signed_response_alg];
         let discovery = Self {
+            name: settings.name.clone(),
             issuer: settings.checked_issuer()?,
             channel: BackChannel::new(settings, limits)?,
             clock_offset: ClockOffset::new(clock.clone()),
@@ -161,7 +163,7 @@ impl Discovery {
         match self.checked(documents) {
             Ok(snapshot) => self.snapshot.store(Some(Arc::new(snapshot))),
             Err(error) => {
-                tracing::warn!(reason = "provider_cache_refused", %error, "the cached provider metadata are refused");
+                tracing::warn!(reason = "provider_cache_refused", provider = self.name, %error, "the cached provider metadata are refused");
             }
         }
     }
@@ -199,7 +201,7 @@ impl Discovery {
         match fetched.await {
             Ok(snapshot) => Some(Arc::clone(&self.adopt(snapshot).await.keys)),
             Err(error) => {
-                tracing::warn!(reason = "provider_keys_unavailable", %error, "a token of an unknown key came, and the provider's keys cannot be fetched");
+                tracing::warn!(reason = "provider_keys_unavailable", provider = self.name, %error, "a token of an unknown key came, and the provider's keys cannot be fetched");
                 None
             }
         }
@@ -210,7 +212,7 @@ impl Discovery {
             Ok(snapshot) => {
                 attempts.failed_at = None;
                 if self.last_error.swap(None).is_some() {
-                    tracing::info!(issuer = self.issuer(), "the provider is back");
+                    tracing::info!(provider = self.name, issuer = self.issuer(), "the provider is back");
                 }
                 Ok(self.adopt(snapshot).await)
             }
@@ -219,7 +221,7 @@ impl Discovery {
                 let text = error.to_string();
                 // One line a trouble, not one an attempt.
                 if self.last_error.load().as_deref() != Some(&text) {
-                    tracing::warn!(reason = "provider_unavailable", issuer = self.issuer(), %error, "the provider's metadata and keys cannot be renewed");
+                    tracing::warn!(reason = "provider_unavailable", provider = self.name, issuer = self.issuer(), %error, "the provider's metadata and keys cannot be renewed");
                 }
                 self.last_error.store(Some(Arc::new(text)));
                 Err(error)
@@ -278,7 +280,7 @@ impl Discovery {
             let stored = Arc::clone(&snapshot);
             let storing = tokio::task::spawn_blocking(move || cache.store(&stored.documents)).await;
             if let Ok(Err(error)) = storing {
-                tracing::warn!(reason = "provider_cache_unwritable", %error, "the provider's metadata cannot be kept on disk");
+                tracing::warn!(reason = "provider_cache_unwritable", provider = self.name, %error, "the provider's metadata cannot be kept on disk");
             }
         }
         snapshot

@@ -19,6 +19,7 @@ use super::settings::{Settings, SettingsError};
 use super::token::{Grant, Tokens};
 use super::user_info::{self, Received};
 use crate::clock::Clock;
+use crate::crypto::{base64url, sha256};
 use crate::identity::Claims;
 use crate::secret::Secret;
 
@@ -76,9 +77,33 @@ impl Provider {
         clock: Clock,
         limits: CallLimits,
     ) -> Result<Self, SettingsError> {
-        let cache = cache_dir.map(|dir| DiskCache::new(dir, &settings.issuer));
+        let cache = cache_dir.map(|dir| DiskCache::new(dir, &settings.name, &settings.issuer));
         let discovery = Discovery::new(&settings, cache, clock.clone(), limits)?;
         Ok(Self { settings, discovery, clock })
+    }
+
+    /// What it was made of.
+    #[must_use]
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// What the configuration calls it.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.settings.name
+    }
+
+    /// What tells it from every other provider, and from itself with another issuer or client: what is sealed for its
+    /// agents opens for no others.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        let Settings { name, issuer, client_id, .. } = &self.settings;
+        let identity: Vec<u8> = [name, issuer, client_id]
+            .into_iter()
+            .flat_map(|part| (part.len() as u64).to_be_bytes().into_iter().chain(part.bytes()))
+            .collect();
+        base64url(&sha256(&identity)[..16])
     }
 
     /// Renews metadata and keys now.

@@ -34,9 +34,14 @@ impl FromStr for TokenEndpointAuthMethod {
     }
 }
 
+/// The name of the one provider that needs none.
+pub const DEFAULT: &str = "default";
+
 /// A provider, our client there, and the way to it.
 #[derive(Clone)]
 pub struct Settings {
+    /// What routes, logs and metrics call the provider; [`DEFAULT`] where it needs no name.
+    pub name: String,
     /// What to expect of the provider beyond the standards.
     pub preset: Preset,
     /// The issuer, byte for byte as the provider's metadata and tokens name it: a trailing slash counts. `https`, or
@@ -91,6 +96,39 @@ pub enum SettingsError {
     SystemRoots(String),
 }
 
+impl PartialEq for Settings {
+    fn eq(&self, other: &Self) -> bool {
+        // Every field by name: one that is added must be compared too.
+        let Self {
+            name,
+            preset,
+            issuer,
+            client_id,
+            client_secret,
+            token_endpoint_auth_method,
+            id_token_signed_response_alg,
+            userinfo_signed_response_alg,
+            scope,
+            acr_values,
+            required,
+            denied,
+            proxy,
+            ca,
+        } = self;
+        let client = (name, preset, issuer, client_id, client_secret.expose())
+            == (&other.name, &other.preset, &other.issuer, &other.client_id, other.client_secret.expose());
+        let registered = (token_endpoint_auth_method, id_token_signed_response_alg, userinfo_signed_response_alg)
+            == (
+                &other.token_endpoint_auth_method,
+                &other.id_token_signed_response_alg,
+                &other.userinfo_signed_response_alg,
+            );
+        let asked =
+            (scope, acr_values, required, denied) == (&other.scope, &other.acr_values, &other.required, &other.denied);
+        client && registered && asked && (proxy, ca) == (&other.proxy, &other.ca)
+    }
+}
+
 impl Settings {
     /// The issuer as a URL, once everything here that can be wrong without asking the network was found right.
     pub(super) fn checked_issuer(&self) -> Result<Issuer, SettingsError> {
@@ -141,6 +179,7 @@ impl fmt::Debug for Settings {
     /// Without the secret, and without the credentials in the proxy's URL.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Settings")
+            .field("name", &self.name)
             .field("preset", &self.preset)
             .field("issuer", &self.issuer)
             .field("client_id", &self.client_id)
@@ -184,6 +223,7 @@ mod tests {
 
     fn settings() -> Settings {
         Settings {
+            name: DEFAULT.to_owned(),
             preset: Preset::AgentConnect,
             issuer: "https://op.example/api/v2".into(),
             client_id: "client".into(),

@@ -57,6 +57,7 @@ pub(super) fn jwks(keys: &[&SigningKey]) -> Value {
 /// Settings of a client registered with this algorithm for both tokens; none: HS256 and plain JSON.
 pub(super) fn settings(issuer: &str, algorithm: Option<SignatureAlgorithm>) -> Settings {
     Settings {
+        name: super::DEFAULT.to_owned(),
         preset: Preset::AgentConnect,
         issuer: issuer.to_owned(),
         client_id: CLIENT_ID.into(),

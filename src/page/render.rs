@@ -9,7 +9,7 @@ use super::context::Context;
 use super::headers::{self, PagePolicy};
 use super::template::{PagesError, Templates};
 use super::wording::Wording;
-use super::{Answer, Format, Language, Message, View, problem, sample};
+use super::{Answer, Format, Language, Message, PROCONNECT, View, problem, sample};
 
 /// The pages, ready to be told in.
 #[derive(Debug)]
@@ -17,7 +17,6 @@ pub struct Pages {
     /// The operator's folder and its templates, where there is one.
     replaced: Option<(PathBuf, Layout)>,
     ours: Layout,
-    provider: String,
 }
 
 #[derive(Debug)]
@@ -51,24 +50,13 @@ impl Pages {
     ///
     /// [`PagesError`] names the file and line that is wrong.
     pub fn new(replacements: Option<&Path>) -> Result<Self, PagesError> {
-        let mut pages = Self {
-            replaced: None,
-            ours: Layout::new(Templates::ours()),
-            // What AgentConnect is called today, and what agents see on its pages.
-            provider: "ProConnect".to_owned(),
-        };
+        let mut pages = Self { replaced: None, ours: Layout::new(Templates::ours()) };
         if let Some(folder) = replacements {
             let layout = Layout::new(Templates::replaced(folder)?);
-            pages.try_out(&layout).map_err(|error| PagesError::from_template(&error, Some(folder)))?;
+            Self::try_out(&layout).map_err(|error| PagesError::from_template(&error, Some(folder)))?;
             pages.replaced = Some((folder.to_owned(), layout));
         }
         Ok(pages)
-    }
-
-    /// The same pages, that call the provider `name`.
-    #[must_use]
-    pub fn with_provider_name(self, name: impl Into<String>) -> Self {
-        Self { provider: name.into(), ..self }
     }
 
     /// The answer that tells `message`.
@@ -77,7 +65,7 @@ impl Pages {
         let (headers, body) = match view.format {
             Format::Bare => (headers::bare(message), Bytes::new()),
             Format::Problem if !message.status().is_success() => {
-                let wording = Wording::new(message, view.language, &self.provider);
+                let wording = Wording::new(message, view.language, view.provider);
                 (headers::problem(message, view.language), problem::body(message, view, &wording).into())
             }
             Format::Html | Format::Problem => {
@@ -89,7 +77,7 @@ impl Pages {
     }
 
     fn page(&self, message: &Message<'_>, view: &View<'_>) -> Page {
-        let wording = Wording::new(message, view.language, &self.provider);
+        let wording = Wording::new(message, view.language, view.provider);
         let context = Context::new(message, view, &wording);
         if let Some((folder, layout)) = &self.replaced {
             match layout.lay_out(message, &context) {
@@ -104,14 +92,21 @@ impl Pages {
         self.ours.lay_out(message, &context).expect("our own templates lay out every message")
     }
 
-    fn try_out(&self, layout: &Layout) -> Result<(), minijinja::Error> {
+    fn try_out(layout: &Layout) -> Result<(), minijinja::Error> {
         let reasons = sample::reasons();
         for message in sample::messages(&reasons) {
             for language in Language::ALL {
                 for contact in [None, Some("support@example.fr"), Some("poste 4242")] {
                     let request_id = "sample";
-                    let view = View { language, format: Format::Html, request_id, contact, prefix: "/.portillon/" };
-                    let wording = Wording::new(&message, language, &self.provider);
+                    let view = View {
+                        language,
+                        format: Format::Html,
+                        request_id,
+                        contact,
+                        provider: PROCONNECT,
+                        prefix: "/.portillon/",
+                    };
+                    let wording = Wording::new(&message, language, view.provider);
                     layout.lay_out(&message, &Context::new(&message, &view, &wording))?;
                 }
             }

@@ -5,16 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use moka::sync::Cache;
+use url::Url;
 
-use crate::config::{Config, ListenerConfig, RouteConfig};
+use crate::config::{Config, ListenerConfig, ProviderConfig, RouteConfig};
 use crate::crypto::signing::SigningKey;
 use crate::gateway::reserved::ReservedNames;
-use crate::gateway::{Host, RequestKey, RequestSigning, Route, Services, Site};
+use crate::gateway::{Host, Realm, RequestKey, RequestSigning, Route, Services, Site};
 use crate::identity::{AssertionIssuer, HeaderPlan};
 use crate::listener::Binding;
 use crate::listener::tls::{Certificates, TlsError};
-use crate::oidc::{Preset, Provider, SettingsError};
-use crate::page::{Pages, PagesError};
+use crate::oidc::{Preset, Provider, Settings, SettingsError};
+use crate::page::{PROCONNECT, Pages, PagesError};
 use crate::route::Table;
 use crate::session::Sessions;
 use crate::signature::{Algorithm, Signer};
@@ -51,7 +52,8 @@ pub enum CompileError {
 
 /// The site that `config` describes. What a `previous` one knows of open streams is taken over.
 pub(super) fn site(config: &Config, services: Services, previous: Option<&Site>) -> Result<Site, CompileError> {
-    let hosts = hosts(config);
+    let providers = providers(config, &services, previous)?;
+    let hosts = hosts(config, &providers);
     let mut routes = Table::default();
     for (index, route) in config.routes.iter().enumerate() {
         let host = Arc::clone(&hosts[route.authority.as_str()]);
@@ -59,27 +61,21 @@ pub(super) fn site(config: &Config, services: Services, previous: Option<&Site>)
         routes.insert(route.authority.clone(), route.path.clone(), !route.public.is_empty(), Arc::new(compiled));
     }
     let added = config.routes.iter().flat_map(|route| &route.headers).map(|(name, _)| name.as_str());
-    let provider = Provider::new(config.provider.clone(), Some(&config.server.state_dir), services.clock.clone())?;
     let revocations = Arc::clone(&services.revocations);
     let sessions = Sessions::new(Arc::clone(&services.keys), config.session, services.clock.clone(), revocations);
     Ok(Site {
         scheme: config.server.external_scheme,
         prefix: config.server.prefix.clone(),
-        redirect_path: config.redirect_path.clone(),
-        post_logout_redirect_path: config.post_logout_redirect_path.clone(),
         trusted_proxies: config.server.trusted_proxies.clone(),
         reserved: ReservedNames::new(config.header_prefix.as_str(), added),
-        provider: Arc::new(provider),
-        provider_origin: url::Url::parse(&config.provider.issuer)
-            .ok()
-            .map(|issuer| issuer.origin().ascii_serialization()),
+        providers,
         sessions: match previous {
             Some(previous) => sessions.remembering(&previous.sessions),
             None => sessions,
         },
         store: config.store.policy,
         stash: config.stash,
-        pages: pages(config)?,
+        pages: Pages::new(config.server.pages_dir.as_deref())?,
         hosts,
         routes,
         unrouted: services.metrics.route(NO_ROUTE),
@@ -88,23 +84,43 @@ pub(super) fn site(config: &Config, services: Services, previous: Option<&Site>)
     })
 }
 
-/// Pages that call the provider what agents call it: AgentConnect is ProConnect to them, any other goes by its host.
-fn pages(config: &Config) -> Result<Pages, PagesError> {
-    let pages = Pages::new(config.server.pages_dir.as_deref())?;
-    let issuer = url::Url::parse(&config.provider.issuer).ok();
-    Ok(match (config.provider.preset, issuer.as_ref().and_then(url::Url::host_str)) {
-        (Preset::OpenId, Some(host)) => pages.with_provider_name(host),
-        (Preset::AgentConnect | Preset::OpenId, _) => pages,
-    })
+/// The providers of the configuration. One that did not change goes on with all that it knows.
+fn providers(config: &Config, services: &Services, previous: Option<&Site>) -> Result<Vec<Arc<Realm>>, SettingsError> {
+    let provider = |settings: &Settings| {
+        let same = previous.into_iter().flat_map(|site| &site.providers).map(|realm| &realm.provider);
+        match same.into_iter().find(|provider| provider.settings() == settings) {
+            Some(provider) => Ok(Arc::clone(provider)),
+            None => {
+                Provider::new(settings.clone(), Some(&config.server.state_dir), services.clock.clone()).map(Arc::new)
+            }
+        }
+    };
+    config.providers.iter().map(|config| Ok(Arc::new(realm(config, provider(&config.settings)?)))).collect()
 }
 
-fn hosts(config: &Config) -> HashMap<String, Arc<Host>> {
-    let host = |route: &RouteConfig| {
-        let (scheme, paths) =
-            (config.server.external_scheme, (&config.redirect_path, &config.post_logout_redirect_path));
-        Arc::new(Host::new(route.authority.clone(), scheme, paths.0, paths.1))
+/// Pages call a provider what agents call it: AgentConnect is ProConnect to them, any other goes by its host.
+fn realm(config: &ProviderConfig, provider: Arc<Provider>) -> Realm {
+    let issuer = Url::parse(&config.settings.issuer).ok();
+    let shown = match (config.settings.preset, issuer.as_ref().and_then(Url::host_str)) {
+        (Preset::OpenId, Some(host)) => host,
+        (Preset::AgentConnect | Preset::OpenId, _) => PROCONNECT,
     };
-    config.routes.iter().map(|route| (route.authority.as_str().to_owned(), host(route))).collect()
+    Realm {
+        provider,
+        shown: shown.to_owned(),
+        origin: issuer.map(|issuer| issuer.origin().ascii_serialization()),
+        redirect_path: config.redirect_path.clone(),
+        post_logout_redirect_path: config.post_logout_redirect_path.clone(),
+    }
+}
+
+fn hosts(config: &Config, providers: &[Arc<Realm>]) -> HashMap<String, Arc<Host>> {
+    let host = |route: &RouteConfig| {
+        let provider = providers.iter().find(|realm| realm.name() == route.provider)?;
+        let host = Host::new(route.authority.clone(), config.server.external_scheme, Arc::clone(provider));
+        Some((route.authority.as_str().to_owned(), Arc::new(host)))
+    };
+    config.routes.iter().filter_map(host).collect()
 }
 
 fn compiled(

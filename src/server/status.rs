@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::admin::{AdminState, Readiness};
 use crate::gateway::Site;
 use crate::listener::Counters;
+use crate::oidc;
 
 /// The state of the gateway, read when somebody asks.
 pub(super) struct Status {
@@ -20,14 +21,10 @@ impl Status {
         Self { site, counters }
     }
 
-    fn provider(&self) -> Value {
-        let status = self.site.load().provider.status();
-        json!({
-            "available": status.available,
-            "metadata_age_seconds": status.metadata_age.map(|age| age.as_secs()),
-            "last_error": status.last_error,
-            "clock_offset_seconds": status.clock_offset,
-        })
+    /// How each provider is doing, by its name.
+    fn providers(&self) -> Value {
+        let site = self.site.load();
+        site.providers.iter().map(|realm| (realm.name().to_owned(), told(&realm.provider.status()))).collect()
     }
 
     fn store(&self) -> Value {
@@ -41,20 +38,30 @@ impl Status {
     }
 }
 
+fn told(status: &oidc::Status) -> Value {
+    json!({
+        "available": status.available,
+        "metadata_age_seconds": status.metadata_age.map(|age| age.as_secs()),
+        "last_error": status.last_error,
+        "clock_offset_seconds": status.clock_offset,
+    })
+}
+
 impl AdminState for Status {
     /// Existing sessions need nothing but this process, as long as it knows which of them have ended.
     fn ready(&self) -> Readiness {
         let site = self.site.load();
         let ready = site.services.revocations.is_trusted(site.store);
-        Readiness { ready, detail: json!({ "provider": self.provider(), "store": self.store() }) }
+        Readiness { ready, detail: json!({ "providers": self.providers(), "store": self.store() }) }
     }
 
     fn metrics(&self) -> String {
         let site = self.site.load();
-        let provider = site.provider.status();
         let metrics = &site.services.metrics;
-        metrics.provider_up(provider.available);
-        metrics.clock_offset(provider.clock_offset.unwrap_or(0));
+        for realm in &site.providers {
+            let status = realm.provider.status();
+            metrics.provider(realm.name(), status.available, status.clock_offset.unwrap_or(0));
+        }
         metrics.connections_open(self.counters.connections());
         metrics.store(&site.services.revocations.status());
         metrics.encode()
@@ -67,7 +74,7 @@ impl AdminState for Status {
             "hosts": site.hosts.len(),
             "connections": self.counters.connections(),
             "requests": self.counters.requests(),
-            "provider": self.provider(),
+            "providers": self.providers(),
             "store": self.store(),
         })
     }

@@ -32,13 +32,13 @@ pub struct Metrics(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     registry: Registry,
-    clock_offset: Gauge,
+    clock_offset: Family<ProviderLabels, Gauge>,
     config_reload_success: Gauge,
     config_reload_timestamp: Gauge,
     connections_open: Gauge,
     heads_refused: Family<ReasonLabels, Counter>,
     login: Family<LoginLabels, Counter>,
-    provider_up: Gauge,
+    provider_up: Family<ProviderLabels, Gauge>,
     store_age: Gauge,
     store_unwritten: Gauge,
     ended_sessions: Gauge,
@@ -54,8 +54,14 @@ struct ReasonLabels {
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 struct LoginLabels {
+    provider: String,
     result: &'static str,
     reason: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct ProviderLabels {
+    provider: String,
 }
 
 /// How a step of a login ended.
@@ -70,12 +76,13 @@ pub enum LoginResult {
 }
 
 impl LoginResult {
-    const fn labels(self) -> LoginLabels {
-        match self {
-            Self::Failed(reason) => LoginLabels { result: "failed", reason },
-            Self::Started => LoginLabels { result: "started", reason: "" },
-            Self::Succeeded => LoginLabels { result: "succeeded", reason: "" },
-        }
+    fn labels(self, provider: &str) -> LoginLabels {
+        let (result, reason) = match self {
+            Self::Failed(reason) => ("failed", reason),
+            Self::Started => ("started", ""),
+            Self::Succeeded => ("succeeded", ""),
+        };
+        LoginLabels { provider: provider.to_owned(), result, reason }
     }
 }
 
@@ -93,13 +100,18 @@ impl Metrics {
         registry.register("build", "The running build", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
         let seconds = Some(Unit::Seconds);
         Self(Arc::new(Inner {
-            clock_offset: gauge(&mut registry, "clock_offset", seconds.clone(), "The provider's clock minus ours"),
+            clock_offset: by_provider(
+                &mut registry,
+                "clock_offset",
+                seconds.clone(),
+                "The provider's clock minus ours",
+            ),
             config_reload_success: gauge(&mut registry, "config_reload_success", None, "Whether the last reload took"),
             config_reload_timestamp: gauge(&mut registry, "config_reload_timestamp", seconds, "Last reload that took"),
             connections_open: gauge(&mut registry, "connections_open", None, "Connections from clients"),
             heads_refused: counter(&mut registry, "heads_refused", "Requests refused before they were read"),
-            login: counter(&mut registry, "login", "Steps of logins, by result and reason code"),
-            provider_up: gauge(&mut registry, "provider_up", None, "Whether logins are possible"),
+            login: counter(&mut registry, "login", "Steps of logins, by provider, result and reason code"),
+            provider_up: by_provider(&mut registry, "provider_up", None, "Whether logins are possible"),
             store_age: gauge(&mut registry, "store_age", Some(Unit::Seconds), "Since the store was read last"),
             store_unwritten: gauge(&mut registry, "store_unwritten", None, "Ended sessions that the store lacks"),
             ended_sessions: gauge(&mut registry, "ended_sessions", None, "Ended sessions that are remembered"),
@@ -117,9 +129,9 @@ impl Metrics {
         self.0.routes.handle(name)
     }
 
-    /// Counts a step of a login.
-    pub fn login(&self, result: LoginResult) {
-        self.0.login.get_or_create(&result.labels()).inc();
+    /// Counts a step of a login at the provider of this name.
+    pub fn login(&self, provider: &str, result: LoginResult) {
+        self.0.login.get_or_create(&result.labels(provider)).inc();
     }
 
     /// Counts a request whose head was refused before it was read. `reason` is its reason code.
@@ -127,9 +139,11 @@ impl Metrics {
         self.0.heads_refused.get_or_create(&ReasonLabels { reason }).inc();
     }
 
-    /// Says whether logins are possible.
-    pub fn provider_up(&self, up: bool) {
-        self.0.provider_up.set(i64::from(up));
+    /// Says of the provider of this name whether logins are possible, and how far its clock is ahead of ours, in seconds.
+    pub fn provider(&self, name: &str, up: bool, clock_offset: i64) {
+        let labels = ProviderLabels { provider: name.to_owned() };
+        self.0.provider_up.get_or_create(&labels).set(i64::from(up));
+        self.0.clock_offset.get_or_create(&labels).set(clock_offset);
     }
 
     /// Says what is known of ended sessions.
@@ -140,9 +154,11 @@ impl Metrics {
         self.0.ended_sessions.set(count(status.known));
     }
 
-    /// Says how far the provider's clock is ahead of ours, in seconds.
-    pub fn clock_offset(&self, seconds: i64) {
-        self.0.clock_offset.set(seconds);
+    /// Says nothing more of a provider that is gone.
+    pub fn forget_provider(&self, name: &str) {
+        let labels = ProviderLabels { provider: name.to_owned() };
+        self.0.provider_up.remove(&labels);
+        self.0.clock_offset.remove(&labels);
     }
 
     /// Says whether the configuration read at `now` is in force.
@@ -204,6 +220,15 @@ fn gauge(registry: &mut Registry, name: &str, unit: Option<Unit>, help: &str) ->
     gauge
 }
 
+fn by_provider(registry: &mut Registry, name: &str, unit: Option<Unit>, help: &str) -> Family<ProviderLabels, Gauge> {
+    let family = Family::default();
+    match unit {
+        Some(unit) => registry.register_with_unit(name, help, unit, Family::clone(&family)),
+        None => registry.register(name, help, Family::clone(&family)),
+    }
+    family
+}
+
 fn counter<L>(registry: &mut Registry, name: &str, help: &str) -> Family<L, Counter>
 where
     L: Clone + EncodeLabelSet + Eq + std::fmt::Debug + std::hash::Hash + Send + Sync + 'static,
@@ -235,26 +260,28 @@ mod tests {
         route.request(Decision::PermitAgent, StatusCode::OK, Duration::from_millis(3));
         route.upstream(Duration::from_millis(2));
         route.denied("portillon.toml:12");
-        metrics.login(LoginResult::Succeeded);
-        metrics.login(LoginResult::Failed("acr_not_held"));
+        metrics.login("default", LoginResult::Succeeded);
+        metrics.login("default", LoginResult::Failed("acr_not_held"));
         metrics.head_refused("bare_lf");
         metrics.stream_ended("stream_revoked");
-        metrics.provider_up(true);
-        metrics.clock_offset(-2);
+        metrics.provider("default", true, -2);
+        metrics.provider("rie", false, 0);
+        metrics.forget_provider("rie");
+        assert!(!metrics.encode().contains("rie"));
         metrics.reload(true, Timestamp::from_secs(1_800_000_000));
         for line in [
             r#"portillon_requests_total{route="paie",code_class="2xx",decision="permit_agent"} 1"#,
             r#"portillon_request_duration_seconds_count{route="paie"} 1"#,
             r#"portillon_upstream_duration_seconds_count{route="paie"} 1"#,
             r#"portillon_denied_total{route="paie",rule="portillon.toml:12"} 1"#,
-            r#"portillon_login_total{result="succeeded",reason=""} 1"#,
-            r#"portillon_login_total{result="failed",reason="acr_not_held"} 1"#,
+            r#"portillon_login_total{provider="default",result="succeeded",reason=""} 1"#,
+            r#"portillon_login_total{provider="default",result="failed",reason="acr_not_held"} 1"#,
             r#"portillon_heads_refused_total{reason="bare_lf"} 1"#,
             r#"portillon_streams_ended_total{reason="stream_revoked"} 1"#,
-            "portillon_provider_up 1",
+            r#"portillon_provider_up{provider="default"} 1"#,
             "portillon_config_reload_success 1",
             "portillon_config_reload_timestamp_seconds 1800000000",
-            "portillon_clock_offset_seconds -2",
+            r#"portillon_clock_offset_seconds{provider="default"} -2"#,
             "portillon_connections_open 0",
             "portillon_websockets_open 0",
             concat!(r#"portillon_build_info{version=""#, env!("CARGO_PKG_VERSION"), r#""} 1"#),

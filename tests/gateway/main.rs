@@ -25,6 +25,7 @@ mod open_connections;
 mod pages;
 mod paths;
 mod policy;
+mod providers;
 mod proxying;
 mod reload;
 mod revocation;

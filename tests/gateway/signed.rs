@@ -203,7 +203,7 @@ async fn the_configured_lifetimes_hold() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_keys_are_published_without_a_session_and_without_secrets() {
     let world = World::start().await;
-    for host in world.site.hosts() {
+    for host in world.site.hosts(None) {
         let response = world.send(&Request::get(host, "/.portillon/jwks.json")).await;
         assert_eq!(response.status, 200);
         let kind = response.header("content-type").unwrap_or_default();

@@ -1,21 +1,27 @@
-//! `[provider]`
+//! `[provider]`, and each of `[providers.NAME]`
 
 use rustls::pki_types::CertificateDer;
 use url::{Host, Url};
 
 use super::path;
+use super::providers::table;
 use crate::config::diagnostic::Diagnostic;
 use crate::config::raw::{Item, Section};
 use crate::config::source::Place;
 use crate::config::surroundings::Surroundings;
 use crate::config::vocabulary::Vocabulary;
 use crate::oidc::{Environment, Preset, Settings, SignatureAlgorithm, TokenEndpointAuthMethod};
+use crate::route::Authority;
 use crate::secret::Secret;
 
 /// What AgentConnect grants to every client.
 const AGENTCONNECT_SCOPE: [&str; 7] = ["openid", "given_name", "usual_name", "email", "uid", "siret", "idp_id"];
 
 pub(super) struct Provider {
+    /// As routes call it.
+    pub(super) name: String,
+    /// Where its table stands.
+    pub(super) place: Place,
     pub(super) vocabulary: Vocabulary,
     pub(super) redirect_path: String,
     pub(super) post_logout_redirect_path: String,
@@ -36,13 +42,15 @@ struct Client {
     ca: Vec<CertificateDer<'static>>,
 }
 
-pub(super) fn read(section: &Section<'_>, prefix: &str, surroundings: &Surroundings) -> Provider {
+/// The provider called `name` that `section` holds; `prefix` is the gateway's own on every host.
+pub(super) fn read(section: &Section<'_>, name: &str, prefix: &str, surroundings: &Surroundings) -> Provider {
     section.refuse_unknown_keys();
-    let vocabulary = vocabulary(section);
+    let vocabulary = vocabulary(section, name);
     let (issuer, production) = issuer(section, vocabulary.preset);
     let client = client(section, issuer, &vocabulary, surroundings);
     let (redirect_path, post_logout_redirect_path) = own_paths(section, prefix);
-    Provider { vocabulary, redirect_path, post_logout_redirect_path, production, client }
+    let (name, place) = (name.to_owned(), section.place());
+    Provider { name, place, vocabulary, redirect_path, post_logout_redirect_path, production, client }
 }
 
 impl Provider {
@@ -51,6 +59,7 @@ impl Provider {
     pub(super) fn settings(&self, required: Vec<String>, denied: Vec<String>) -> Option<Settings> {
         let client = &self.client;
         Some(Settings {
+            name: self.name.clone(),
             preset: self.vocabulary.preset,
             issuer: client.issuer.clone()?,
             client_id: client.client_id.clone()?,
@@ -65,6 +74,14 @@ impl Provider {
             proxy: client.proxy.clone(),
             ca: client.ca.clone(),
         })
+    }
+
+    /// Real agents are sent to real hosts.
+    pub(super) fn check_host(&self, item: &Item<'_>, authority: &Authority) {
+        if let Some(production) = self.production.as_ref().filter(|_| authority.is_loopback()) {
+            let local = item.error(format!("`{authority}` cannot be a host in production"));
+            item.report(local.also(production, "").help("use the integration environment for trials on one machine"));
+        }
     }
 }
 
@@ -105,14 +122,14 @@ fn userinfo_alg(section: &Section<'_>) -> Option<SignatureAlgorithm> {
     }
 }
 
-fn vocabulary(section: &Section<'_>) -> Vocabulary {
+fn vocabulary(section: &Section<'_>, name: &str) -> Vocabulary {
     let item = section.item("scope");
     let preset = section.parsed("preset").unwrap_or(Preset::AgentConnect);
     let scope = match preset {
         Preset::AgentConnect => AGENTCONNECT_SCOPE.map(str::to_owned).to_vec(),
         Preset::OpenId => vec!["openid".to_owned()],
     };
-    let by_default = Vocabulary { preset, scope, scope_place: item.map(|item| item.place()) };
+    let by_default = Vocabulary { table: table(name), preset, scope, scope_place: item.map(|item| item.place()) };
     match item {
         Some(item) => Vocabulary { scope: scope_of(&item, &by_default), ..by_default },
         None => by_default,
@@ -154,9 +171,10 @@ fn issuer(section: &Section<'_>, preset: Preset) -> (Option<String>, Option<Plac
     match (section.item("environment"), section.item("issuer")) {
         (None, None) => {
             let (title, help) = if section.is_written() {
-                ("`environment` is missing from [provider]", "environment = \"integration\", or issuer = \"https://…\"")
+                let missing = format!("`environment` is missing from {}", section.kind_name());
+                (missing, "environment = \"integration\", or issuer = \"https://…\"")
             } else {
-                ("[provider] is missing", "it holds environment, client_id and client_secret")
+                ("[provider] is missing".to_owned(), "it holds environment, client_id and client_secret")
             };
             section.report().push(Diagnostic::error(&section.place(), title).help(help));
             (None, None)

@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use http::HeaderName;
 
+use super::provider::Provider;
 use super::site::Site;
 use super::{proofs, rules, upstream};
 use crate::config::diagnostic::Diagnostic;
 use crate::config::raw::{Item, Section};
+use crate::config::vocabulary::Vocabulary;
 use crate::config::{LogoutPath, RouteConfig, keys, names, quantity};
 use crate::http_ext::{folded_name, folds_under};
 use crate::policy::Rules;
@@ -20,24 +22,28 @@ const SILENCE_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 /// The route that `section` holds; none where an error was told.
 pub(super) fn read(section: &Section<'_>, site: &Site<'_>) -> Option<RouteConfig> {
     section.refuse_unknown_keys();
+    let provider = site.providers.of(section);
+    let vocabulary = &provider.vocabulary;
     let name = name(section, site);
     let path = path(section, site);
-    let authority = authority(section, site, path.as_ref());
+    let authority = authority(section, site, (path.as_ref(), provider));
     let upstream = upstream::read(section, site.surroundings);
     let proofs = proofs::read(section, site, name.as_deref());
-    let claims = claims(section, site);
-    let headers = headers(section, site, claims.as_ref());
+    let claims = claims(section, vocabulary);
+    let headers = headers(section, (site, vocabulary), claims.as_ref());
     let path = path.unwrap_or_else(PathPrefix::root);
     let logout_paths = logout_paths(section, site, &path);
     let public = section.sections("public", &keys::PUBLIC);
     let public = public.iter().filter_map(|block| rules::public(block, site, &path)).collect();
-    let rules = Rules { deny: rules::blocks(section, "deny", site), allow: rules::blocks(section, "allow", site) };
+    let blocks = |key| rules::blocks(section, key, vocabulary);
+    let rules = Rules { deny: blocks("deny"), allow: blocks("allow") };
     let contact = section.item("contact").and_then(|item| item.filled()).map(str::to_owned);
     let upstream = upstream?;
     let proofs = proofs?;
     Some(RouteConfig {
         name: name?,
         authority: authority?,
+        provider: provider.name.clone(),
         path,
         upstreams: upstream.origins,
         upstream_ca: upstream.ca,
@@ -75,7 +81,11 @@ fn path(section: &Section<'_>, site: &Site<'_>) -> Option<PathPrefix> {
     section.item("path").map_or_else(|| Some(PathPrefix::root()), |item| site.own_paths.foreign(&item))
 }
 
-fn authority(section: &Section<'_>, site: &Site<'_>, path: Option<&PathPrefix>) -> Option<Authority> {
+fn authority(
+    section: &Section<'_>,
+    site: &Site<'_>,
+    (path, provider): (Option<&PathPrefix>, &Provider),
+) -> Option<Authority> {
     let item = section.required("host")?;
     if item.text().is_some_and(|text| text.contains('*')) {
         item.report(item.error("a host with `*` is not available in this version").help("write a route for each host"));
@@ -83,22 +93,32 @@ fn authority(section: &Section<'_>, site: &Site<'_>, path: Option<&PathPrefix>) 
     }
     let authority: Authority = item.read(str::parse)?;
     let authority = authority.normalized(site.scheme);
-    site.check_host(&item, &authority);
+    provider.check_host(&item, &authority);
+    site.providers.claim_host(&item, &authority, (provider, route_called(section)));
     if let Some(path) = path {
         site.note_address(&item, &authority, path);
     }
     Some(authority)
 }
 
-fn claims(section: &Section<'_>, site: &Site<'_>) -> Option<BTreeSet<String>> {
+/// The route as messages call it.
+fn route_called(section: &Section<'_>) -> String {
+    let name = section.item("name").and_then(|item| item.written_text());
+    name.map_or_else(|| "a route".to_owned(), |name| format!("the route `{name}`"))
+}
+
+fn claims(section: &Section<'_>, vocabulary: &Vocabulary) -> Option<BTreeSet<String>> {
     let elements = section.item("claims")?.elements();
-    let claims = elements
-        .iter()
-        .filter_map(|element| site.vocabulary.claim(element.filled()?, &element.place(), section.report()));
+    let claims =
+        elements.iter().filter_map(|element| vocabulary.claim(element.filled()?, &element.place(), section.report()));
     Some(claims.collect())
 }
 
-fn headers(section: &Section<'_>, site: &Site<'_>, released: Option<&BTreeSet<String>>) -> Vec<(HeaderName, String)> {
+fn headers(
+    section: &Section<'_>,
+    (site, vocabulary): (&Site<'_>, &Vocabulary),
+    released: Option<&BTreeSet<String>>,
+) -> Vec<(HeaderName, String)> {
     let Some(table) = section.item("headers").and_then(|item| item.section(&keys::HEADERS)) else { return Vec::new() };
     let mut folded = BTreeSet::new();
     let headers = table.items().filter_map(|item| {
@@ -106,7 +126,7 @@ fn headers(section: &Section<'_>, site: &Site<'_>, released: Option<&BTreeSet<St
         if !folded.insert(folded_name(item.key())) {
             item.report(item.error(format!("two headers that upstreams may read as one: `{}`", item.key())));
         }
-        let claim = site.vocabulary.claim(item.filled()?, &item.place(), section.report())?;
+        let claim = vocabulary.claim(item.filled()?, &item.place(), section.report())?;
         if released.is_some_and(|released| !released.contains(&claim)) {
             let beside = item.warning(format!("`claims` leaves `{claim}` out, and this header gives it all the same"));
             item.report(beside.help("add it to `claims`, or leave this header out"));

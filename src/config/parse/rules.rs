@@ -6,7 +6,7 @@ use super::site::Site;
 use crate::config::diagnostic::Diagnostic;
 use crate::config::keys;
 use crate::config::raw::{Item, Section};
-use crate::config::vocabulary::CLAIMS;
+use crate::config::vocabulary::{CLAIMS, Vocabulary};
 use crate::identity::siret::{is_siren, is_siret};
 use crate::policy::{Block, Condition, PublicRule};
 use crate::route::PathPrefix;
@@ -42,14 +42,14 @@ fn parse_method(text: &str) -> Result<Method, String> {
 }
 
 /// The `[[route.deny]]` or `[[route.allow]]` blocks of a route.
-pub(super) fn blocks(route: &Section<'_>, key: &'static str, site: &Site<'_>) -> Vec<Block> {
+pub(super) fn blocks(route: &Section<'_>, key: &'static str, vocabulary: &Vocabulary) -> Vec<Block> {
     let kind = if key == "deny" { &keys::DENY } else { &keys::ALLOW };
-    route.sections(key, kind).iter().map(|section| block(section, site)).collect()
+    route.sections(key, kind).iter().map(|section| block(section, vocabulary)).collect()
 }
 
-fn block(section: &Section<'_>, site: &Site<'_>) -> Block {
+fn block(section: &Section<'_>, vocabulary: &Vocabulary) -> Block {
     let items = section.items().filter(|item| item.key() != "reason");
-    let conditions: Vec<Option<Condition>> = items.map(|item| condition(&item, site)).collect();
+    let conditions: Vec<Option<Condition>> = items.map(|item| condition(&item, vocabulary)).collect();
     if conditions.is_empty() {
         let empty = Diagnostic::error(&section.place(), "this block has no condition");
         section.report().push(empty.help("name a claim and its values, such as siret = [\"…\"]"));
@@ -61,17 +61,17 @@ fn block(section: &Section<'_>, site: &Site<'_>) -> Block {
     }
 }
 
-fn condition(item: &Item<'_>, site: &Site<'_>) -> Option<Condition> {
+fn condition(item: &Item<'_>, vocabulary: &Vocabulary) -> Option<Condition> {
     if !may_be_claim(item.key()) {
         item.refuse(&CLAIMS);
         return None;
     }
-    if !site.vocabulary.knows(item.key()) {
-        refuse_claim(item, site);
+    if !vocabulary.knows(item.key()) {
+        refuse_claim(item, vocabulary);
         return None;
     }
-    site.vocabulary.warn_if_not_asked(item.key(), &item.key_place(), item.section_report());
-    let any_of = item.one_or_more().iter().filter_map(|value| condition_value(value, site)).collect();
+    vocabulary.warn_if_not_asked(item.key(), &item.key_place(), item.section_report());
+    let any_of = item.one_or_more().iter().filter_map(|value| condition_value(value, vocabulary)).collect();
     Some(Condition { claim: item.key().to_owned(), any_of })
 }
 
@@ -81,8 +81,8 @@ fn may_be_claim(key: &str) -> bool {
     !slipped && !keys::ALLOW.later.contains(&key)
 }
 
-fn refuse_claim(item: &Item<'_>, site: &Site<'_>) {
-    match site.vocabulary.instead_of_claim(item.key()) {
+fn refuse_claim(item: &Item<'_>, vocabulary: &Vocabulary) {
+    match vocabulary.instead_of_claim(item.key()) {
         Some(instead) => {
             let unknown = format!("AgentConnect has no claim called `{}`", item.key());
             item.report(Diagnostic::error(&item.key_place(), unknown).help(instead));
@@ -91,7 +91,7 @@ fn refuse_claim(item: &Item<'_>, site: &Site<'_>) {
     }
 }
 
-fn condition_value(item: &Item<'_>, site: &Site<'_>) -> Option<String> {
+fn condition_value(item: &Item<'_>, vocabulary: &Vocabulary) -> Option<String> {
     if item.is_table() {
         item.report(item.error("a file of values is not available in this version").help("write the values here"));
         return None;
@@ -106,7 +106,7 @@ fn condition_value(item: &Item<'_>, site: &Site<'_>) -> Option<String> {
         item.report(item.error(format!("`{text}` is no {}", item.key().to_ascii_uppercase())).label(problem));
     }
     if item.key() == "acr" {
-        site.vocabulary.check_level(text, &item.place(), item.section_report());
+        vocabulary.check_level(text, &item.place(), item.section_report());
     }
     Some(text.to_owned())
 }

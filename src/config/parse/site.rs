@@ -1,8 +1,8 @@
-//! What routes share: the names and paths that are the gateway's, the provider's words, and what is taken already.
+//! What routes share: the names and paths that are the gateway's, the providers, and what is taken already.
 
 use super::identity::Identity;
 use super::path::OwnPaths;
-use super::provider::Provider;
+use super::providers::Providers;
 use super::route;
 use super::seen::Seen;
 use super::server::Server;
@@ -10,7 +10,6 @@ use crate::config::diagnostic::Diagnostic;
 use crate::config::raw::{Item, Section};
 use crate::config::source::Place;
 use crate::config::surroundings::Surroundings;
-use crate::config::vocabulary::Vocabulary;
 use crate::config::{RouteConfig, keys};
 use crate::crypto;
 use crate::identity::HeaderPrefix;
@@ -19,13 +18,12 @@ use crate::signature::Algorithm;
 
 pub(super) struct Site<'a> {
     pub(super) surroundings: &'a Surroundings,
-    pub(super) vocabulary: &'a Vocabulary,
+    pub(super) providers: &'a Providers,
     pub(super) own_paths: OwnPaths,
     pub(super) header_prefix: &'a HeaderPrefix,
     pub(super) algorithm: Algorithm,
     pub(super) scheme: Scheme,
     scheme_place: Option<Place>,
-    production: Option<Place>,
     names: Seen<String>,
     addresses: Seen<(Authority, PathPrefix)>,
     keys: Seen<[u8; 32]>,
@@ -35,18 +33,17 @@ impl<'a> Site<'a> {
     pub(super) fn new(
         surroundings: &'a Surroundings,
         server: &Server,
-        provider: &'a Provider,
+        providers: &'a Providers,
         identity: &'a Identity,
     ) -> Self {
         Self {
             surroundings,
-            vocabulary: &provider.vocabulary,
+            providers,
             own_paths: OwnPaths::new(&server.config.prefix),
             header_prefix: &identity.header_prefix,
             algorithm: Algorithm::default(),
             scheme: server.config.external_scheme,
             scheme_place: server.scheme_place.clone(),
-            production: provider.production.clone(),
             names: Seen::new(),
             addresses: Seen::new(),
             keys: Seen::new(),
@@ -69,6 +66,7 @@ impl<'a> Site<'a> {
             main.report().push(none.help("a route has a name, a host and an upstream"));
         }
         let routes: Vec<Option<RouteConfig>> = sections.iter().map(|section| route::read(section, self)).collect();
+        self.providers.warn_of_unused(main.report());
         routes.into_iter().collect()
     }
 
@@ -90,16 +88,9 @@ impl<'a> Site<'a> {
         self.keys.once(crypto::sha256(key), &item.place(), item.section_report(), twice);
     }
 
-    /// Real agents are sent to real hosts.
-    pub(super) fn check_host(&self, item: &Item<'_>, authority: &Authority) {
-        if let Some(production) = self.production.as_ref().filter(|_| authority.is_loopback()) {
-            let local = item.error(format!("`{authority}` cannot be a host in production"));
-            item.report(local.also(production, "").help("use the integration environment for trials on one machine"));
-        }
-    }
-
     fn check_production(&self, main: &Section<'_>) {
-        if let (Scheme::Http, Some(production), Some(place)) = (self.scheme, &self.production, &self.scheme_place) {
+        let production = self.providers.all.iter().find_map(|provider| provider.production.as_ref());
+        if let (Scheme::Http, Some(production), Some(place)) = (self.scheme, production, &self.scheme_place) {
             let clear = Diagnostic::error(place, "production cannot have a redirect_uri over http");
             main.report().push(clear.also(production, "").help("set `external_scheme` to \"https\""));
         }

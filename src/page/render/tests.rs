@@ -14,6 +14,7 @@ use crate::page::{AgentView, FormView, LoginFailure, LoopCause, MeView, Provider
 use crate::stash::{self, Content, Field};
 
 const VIEW: View<'_> = View {
+    provider: PROCONNECT,
     language: Language::French,
     format: Format::Html,
     request_id: "0198f2c4-7d1e",

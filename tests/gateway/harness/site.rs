@@ -16,6 +16,8 @@ pub struct Route {
     pub name: String,
     /// The authority that agents see.
     pub host: String,
+    /// The provider of its host; the default one where none.
+    pub provider: Option<String>,
     /// The path prefix.
     pub path: String,
     /// The upstreams' origins.
@@ -38,6 +40,7 @@ impl Route {
         Self {
             name: name.to_owned(),
             host: host.to_owned(),
+            provider: None,
             path: "/".to_owned(),
             upstreams: vec![upstream.to_owned()],
             claims: None,
@@ -53,6 +56,13 @@ impl Route {
     #[must_use]
     pub fn at(mut self, path: &str) -> Self {
         path.clone_into(&mut self.path);
+        self
+    }
+
+    /// The same, whose agents log in at this provider.
+    #[must_use]
+    pub fn at_provider(mut self, name: &str) -> Self {
+        self.provider = Some(name.to_owned());
         self
     }
 
@@ -89,6 +99,9 @@ impl Route {
         let Self { name, host, path, upstreams, sign, .. } = self;
         let mut toml = format!("[[route]]\nname = {name:?}\nhost = {host:?}\npath = {path:?}\n");
         let _ = writeln!(toml, "upstream = {upstreams:?}\nsign = {sign:?}");
+        if let Some(provider) = &self.provider {
+            let _ = writeln!(toml, "provider = {provider:?}");
+        }
         if let Some(claims) = &self.claims {
             let _ = writeln!(toml, "claims = {claims:?}");
         }
@@ -140,6 +153,12 @@ impl Site {
         self
     }
 
+    /// Takes a whole section away.
+    pub fn forget(&mut self, section: &str) -> &mut Self {
+        self.settings.remove(section);
+        self
+    }
+
     /// Asks for one more scope.
     pub fn ask_for(&mut self, scope: &str) -> &mut Self {
         self.scope.push(scope.to_owned());
@@ -161,9 +180,19 @@ impl Site {
         candidates.max_by_key(|route| route.path.len())
     }
 
-    /// The authorities, each once.
-    pub fn hosts(&self) -> Vec<&str> {
-        let mut hosts: Vec<&str> = self.routes.iter().map(|route| route.host.as_str()).collect();
+    /// Adds `[providers.NAME]` (`section` is that without brackets), another client of ours at `issuer`.
+    pub fn another_provider(&mut self, section: &'static str, issuer: &str) -> &mut Self {
+        self.set(section, "issuer", &format!("{issuer:?}")).set(section, "client_id", &format!("{CLIENT_ID:?}")).set(
+            section,
+            "client_secret",
+            &format!("{{ value = {CLIENT_SECRET:?} }}"),
+        )
+    }
+
+    /// The authorities whose agents log in at a provider, each once.
+    pub fn hosts(&self, provider: Option<&str>) -> Vec<&str> {
+        let routes = self.routes.iter().filter(|route| route.provider.as_deref() == provider);
+        let mut hosts: Vec<&str> = routes.map(|route| route.host.as_str()).collect();
         hosts.sort_unstable();
         hosts.dedup();
         hosts

@@ -20,6 +20,8 @@ use super::upstream::{Upstream, Who};
 pub const PAIE: &str = "paie.test";
 /// The host whose only route looks at no path.
 pub const DOCS: &str = "docs.test";
+/// The host whose agents log in at another provider, where there is one.
+pub const RIE: &str = "rie.test";
 /// The first page of the application at [`PAIE`].
 pub const HOME: &str = "https://paie.test/";
 
@@ -36,6 +38,8 @@ pub struct Plan {
     pub upstream: Upstream,
     /// More applications.
     pub others: Vec<Upstream>,
+    /// More providers, by their names in the configuration.
+    pub more_providers: Vec<(String, Provider)>,
     /// The folder of the configuration, the state and the keys.
     pub folder: TempDir,
     /// What the gateway and the provider take for the time of day.
@@ -55,6 +59,7 @@ pub struct World {
     /// The folder of the configuration, the state and the keys.
     pub folder: TempDir,
     others: Vec<Upstream>,
+    more_providers: Vec<(String, Provider)>,
     gateway: Option<Gateway>,
     door: Door,
     keys: Keys,
@@ -71,7 +76,7 @@ impl Plan {
         paie.public("/public/", &["GET", "HEAD"]);
         site.routes = vec![paie, Route::new("docs", DOCS, &upstream.origin())];
         let folder = tempfile::tempdir().expect("a folder for a test");
-        Self { site, provider, upstream, others: Vec::new(), folder, clock }
+        Self { site, provider, upstream, others: Vec::new(), more_providers: Vec::new(), folder, clock }
     }
 
     /// One more application.
@@ -81,25 +86,39 @@ impl Plan {
         upstream
     }
 
-    /// Registers the client at the provider and starts the gateway.
+    /// One more provider, `[providers.rie]`, and a host whose agents log in there: `rie.test`.
+    pub async fn another_provider(&mut self) -> Provider {
+        let provider = Provider::start(&self.clock).await;
+        self.site.another_provider("providers.rie", &provider.issuer());
+        self.site.routes.push(Route::new("rie", RIE, &self.upstream.origin()).at_provider("rie"));
+        self.more_providers.push(("rie".to_owned(), provider.clone()));
+        provider
+    }
+
+    /// Registers the client at the providers and starts the gateway.
     pub async fn start(self) -> World {
-        register(&self.provider, &self.site);
+        register(&self.provider, &self.more_providers, &self.site);
         let started = Gateway::start(&self.site, self.folder.path(), &self.clock).await;
         let gateway = started.unwrap_or_else(|reason| panic!("the gateway does not start: {reason}"));
         let door = Arc::new(Mutex::new(gateway.address));
-        let Self { site, provider, upstream, others, folder, clock } = self;
-        let (gateway, keys) = (Some(gateway), Keys::default());
-        let mut world = World { site, provider, upstream, clock, folder, others, gateway, door, keys, finished: false };
+        let Self { site, provider, upstream, others, more_providers, folder, clock } = self;
+        let (gateway, keys, finished) = (Some(gateway), Keys::default(), false);
+        let mut world =
+            World { site, provider, upstream, clock, folder, others, more_providers, gateway, door, keys, finished };
         world.learn_keys().await;
         world
     }
 }
 
-fn register(provider: &Provider, site: &Site) {
-    let at_each = |path: &str| site.hosts().iter().map(|host| format!("https://{host}{path}")).collect();
-    let client = &mut provider.state().client;
-    client.redirect_uris = at_each(CALLBACK);
-    client.post_logout_redirect_uris = at_each("/.portillon/signed-out");
+/// The client of each provider gets what `portillon check` prints for it, and no more.
+fn register(provider: &Provider, more: &[(String, Provider)], site: &Site) {
+    let more = more.iter().map(|(name, provider)| (Some(name.as_str()), provider));
+    for (name, provider) in std::iter::once((None, provider)).chain(more) {
+        let at_each = |path: &str| site.hosts(name).iter().map(|host| format!("https://{host}{path}")).collect();
+        let client = &mut provider.state().client;
+        client.redirect_uris = at_each(CALLBACK);
+        client.post_logout_redirect_uris = at_each("/.portillon/signed-out");
+    }
 }
 
 impl World {
@@ -156,13 +175,22 @@ impl World {
 
     /// Presses the logout button of `/.portillon/me` and follows where it leads.
     pub async fn log_out(&self, browser: &mut Browser) -> Page {
-        let form = self.logout_form(browser).await;
-        browser.post(&format!("https://{PAIE}{}", form.action), &form.body()).await
+        self.log_out_at(browser, PAIE).await
+    }
+
+    /// The same at another host.
+    pub async fn log_out_at(&self, browser: &mut Browser, host: &str) -> Page {
+        let form = self.logout_form_at(browser, host).await;
+        browser.post(&format!("https://{host}{}", form.action), &form.body()).await
     }
 
     /// The logout button of `/.portillon/me`.
     pub async fn logout_form(&self, browser: &mut Browser) -> Form {
-        let page = browser.open(&format!("https://{PAIE}/.portillon/me")).await;
+        self.logout_form_at(browser, PAIE).await
+    }
+
+    async fn logout_form_at(&self, browser: &mut Browser, host: &str) -> Form {
+        let page = browser.open(&format!("https://{host}/.portillon/me")).await;
         assert_eq!(page.status(), 200, "{}", page.said());
         Form::find(&page.response.text(), "/.portillon/logout").expect("a logout button")
     }
@@ -201,7 +229,7 @@ impl World {
 
     /// Reads the changed configuration.
     pub async fn reload(&mut self, site: &Site) -> Result<(), String> {
-        register(&self.provider, site);
+        register(&self.provider, &self.more_providers, site);
         self.gateway().reload(site, self.folder.path()).await?;
         self.site = site.clone();
         Ok(())
@@ -243,10 +271,12 @@ impl World {
     /// Asserts the master invariant, and that AgentConnect had nothing to complain of.
     pub async fn finish(mut self) {
         self.learn_keys().await;
-        let complaints = self.provider.complaints();
+        let providers = || std::iter::once(&self.provider).chain(self.more_providers.iter().map(|(_, more)| more));
+        let complaints: Vec<String> = providers().flat_map(Provider::complaints).collect();
+        let secrets: Vec<String> = providers().flat_map(Provider::secrets).collect();
         self.finished = true;
         assert!(complaints.is_empty(), "AgentConnect would refuse: {complaints:#?}");
-        let (site, keys, secrets) = (&self.site, &self.keys, &self.provider.secrets()[..]);
+        let (site, keys, secrets) = (&self.site, &self.keys, &secrets[..]);
         let invariant = Invariant { site, keys, secrets };
         for upstream in std::iter::once(&self.upstream).chain(&self.others) {
             invariant.check(&upstream.log());

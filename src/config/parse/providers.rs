@@ -1,0 +1,130 @@
+//! Every provider: `[provider]`, the default one, and `[providers.NAME]`; and which host's agents log in at which.
+
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
+
+use super::provider::{self, Provider};
+use crate::config::diagnostic::{Diagnostic, Report};
+use crate::config::keys;
+use crate::config::raw::{Item, Section};
+use crate::config::source::Place;
+use crate::config::suggest::nearest;
+use crate::config::surroundings::Surroundings;
+use crate::oidc;
+use crate::route::Authority;
+
+/// How a route refers to a provider.
+const KEY: &str = "provider";
+
+pub(super) struct Providers {
+    /// The default one first, where it is written. There is always one: where none is written, one that an error was
+    /// told of.
+    pub(super) all: Vec<Provider>,
+    hosts: RefCell<HashMap<Authority, Claim>>,
+    used: RefCell<HashSet<String>>,
+}
+
+/// A host's agents log in at one provider.
+struct Claim {
+    provider: String,
+    by: String,
+    place: Place,
+}
+
+/// The providers of the configuration `main`; `prefix` is the gateway's own on every host.
+pub(super) fn read(main: &Section<'_>, prefix: &str, surroundings: &Surroundings) -> Providers {
+    let by_default = main.section("provider", &keys::PROVIDER);
+    let named = main.section("providers", &keys::PROVIDERS);
+    let mut all = Vec::new();
+    if by_default.is_written() {
+        all.push(provider::read(&by_default, oidc::DEFAULT, prefix, surroundings));
+    }
+    for item in named.items().filter(check_name) {
+        let section = item.section(&keys::NAMED_PROVIDER);
+        all.extend(section.map(|section| provider::read(&section, item.key(), prefix, surroundings)));
+    }
+    if all.is_empty() {
+        all.push(provider::read(&by_default, oidc::DEFAULT, prefix, surroundings));
+    }
+    Providers { all, hosts: RefCell::default(), used: RefCell::default() }
+}
+
+/// The table of the provider called `name`, as messages call it.
+pub(super) fn table(name: &str) -> String {
+    if name == oidc::DEFAULT { "[provider]".to_owned() } else { format!("[providers.{name}]") }
+}
+
+/// Whether a provider may have this name, which stands in metrics, logs and the name of a file.
+fn check_name(item: &Item<'_>) -> bool {
+    let name = item.key();
+    let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+    if name == oidc::DEFAULT {
+        let taken = Diagnostic::error(&item.key_place(), "`default` is the name of [provider]");
+        item.report(taken.help("write [provider], or choose another name"));
+        return false;
+    }
+    let fits = plain && (1..=32).contains(&name.len());
+    if !fits {
+        let error = Diagnostic::error(&item.key_place(), format!("`{name}` cannot be the name of a provider"));
+        item.report(error.label("1 to 32 letters, digits, `-` and `_`, without accents"));
+    }
+    fits
+}
+
+impl Providers {
+    /// The provider of a route; any of them where an error was told.
+    pub(super) fn of(&self, route: &Section<'_>) -> &Provider {
+        let item = route.item(KEY);
+        let name = item.map_or(Some(oidc::DEFAULT), |item| item.text());
+        let found = self.all.iter().find(|provider| name.is_none_or(|name| provider.name == name));
+        let provider = found.unwrap_or_else(|| {
+            self.tell_missing(route, item.as_ref());
+            &self.all[0]
+        });
+        self.used.borrow_mut().insert(provider.name.clone());
+        provider
+    }
+
+    fn tell_missing(&self, route: &Section<'_>, item: Option<&Item<'_>>) {
+        let names = || self.all.iter().map(|provider| provider.name.as_str());
+        let one_of = || format!("one of: {}", names().collect::<Vec<_>>().join(", "));
+        let error = match item {
+            Some(item) => {
+                let name = item.written_text().unwrap_or_default();
+                let near = nearest(name, names()).map(|near| format!("did you mean `{near}`?"));
+                item.error(format!("there is no provider called `{name}`")).help(near.unwrap_or_else(one_of))
+            }
+            None => Diagnostic::error(&route.place(), "`provider` is missing from [[route]]: there is no [provider]")
+                .help(one_of()),
+        };
+        route.report().push(error);
+    }
+
+    /// Notes that the agents of a host log in at `provider`, because `by` says so; an error where another provider has
+    /// the host already: one session cannot be two providers'.
+    pub(super) fn claim_host(&self, item: &Item<'_>, host: &Authority, (provider, by): (&Provider, String)) {
+        let mut hosts = self.hosts.borrow_mut();
+        let (place, name) = (item.place(), provider.name.clone());
+        let earlier = hosts.entry(host.clone()).or_insert_with(|| Claim { provider: name, by: by.clone(), place });
+        if earlier.provider != provider.name {
+            let two = item.error(format!("the host `{host}` has two providers")).label(claimed(&by, &provider.name));
+            let two = two.also(&earlier.place, claimed(&earlier.by, &earlier.provider));
+            item.report(
+                two.help("the agents of one host log in at one provider: give the other route a host of its own"),
+            );
+        }
+    }
+
+    /// Warns of providers that nobody logs in at.
+    pub(super) fn warn_of_unused(&self, report: &Report) {
+        let used = self.used.borrow();
+        for provider in self.all.iter().filter(|provider| !used.is_empty() && !used.contains(&provider.name)) {
+            let idle = Diagnostic::warning(&provider.place, format!("no route uses {}", table(&provider.name)));
+            report.push(idle.help(format!("{KEY} = \"{}\" in a [[route]] does", provider.name)));
+        }
+    }
+}
+
+fn claimed(by: &str, provider: &str) -> String {
+    format!("{by} uses {}", table(provider))
+}
