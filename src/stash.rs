@@ -114,7 +114,7 @@ impl FormId {
 /// Whose a form is: an agent at a host, in a browser.
 #[derive(Clone, Copy, Debug)]
 pub struct Owner<'a> {
-    /// The host's authority.
+    /// The host, with the provider that its agents log in at.
     pub host: &'a str,
     /// The agent's `sub`.
     pub sub: &'a str,

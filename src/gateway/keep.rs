@@ -36,7 +36,7 @@ pub(super) async fn keep(session: &mut Session, site: &Site, keep: Keep, request
         // The click of a page whose session has expired meanwhile: its form is kept already.
         return Ok(page(site, &id, manner, &keep.otherwise, request_id));
     }
-    let host = keep.visit.host.authority.as_str();
+    let host = keep.visit.host.context.as_str();
     let browser = stash.browser(&keep.visit.cookies, host);
     let owner = Owner { host, sub, browser: &browser };
     match stash.keep(Form { body, ..keep.form }, owner, site.stash.keep, room).await {

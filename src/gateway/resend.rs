@@ -99,7 +99,7 @@ async fn find(
     (cookies, id): (&OwnCookies, &FormId),
 ) -> Option<Resent> {
     let (stash, agent) = (&exchange.site.services.stash, forward.permit.session()?);
-    let host = forward.route.host.authority.as_str();
+    let host = forward.route.host.context.as_str();
     let browser = stash.known_browser(cookies, host)?;
     let owner = Owner { host, sub: agent.claims().sub(), browser: &browser };
     let kept = stash.find(id, owner).await?;
@@ -116,7 +116,7 @@ pub(super) async fn adapt(head: &mut RequestHeader, exchange: &Exchange) -> Resu
     let Some(Resent { id, browser, kept }) = &exchange.resent else { return Ok(()) };
     let forward = exchange.forwarded()?;
     if let Some(agent) = forward.permit.session() {
-        let owner = Owner { host: forward.route.host.authority.as_str(), sub: agent.claims().sub(), browser };
+        let owner = Owner { host: &forward.route.host.context, sub: agent.claims().sub(), browser };
         exchange.site.services.stash.sent(id, owner, kept).await;
     }
     let form = &kept.form;

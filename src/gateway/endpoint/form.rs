@@ -69,11 +69,11 @@ impl Desk<'_> {
     }
 
     fn browser(&self) -> Option<Browser> {
-        self.site.services.stash.known_browser(&self.visit.cookies, self.visit.host.authority.as_str())
+        self.site.services.stash.known_browser(&self.visit.cookies, &self.visit.host.context)
     }
 
     fn owner<'a>(&'a self, session: &'a Session, browser: &'a Browser) -> Owner<'a> {
-        Owner { host: self.visit.host.authority.as_str(), sub: session.claims().sub(), browser }
+        Owner { host: &self.visit.host.context, sub: session.claims().sub(), browser }
     }
 }
 
