@@ -1,7 +1,7 @@
 //! The journal of several gateways: a stream in Redis or Valkey, alone, behind sentinels, or in a cluster.
 //!
 //! A blocking `XREAD` is told of a new line at once, and its answers, empty ones too, say that the link is alive: a link
-//! that died half-way is noticed within [`PATIENCE`]. Nothing is kept of a connection that failed: the next call finds
+//! that died half-way is noticed within `PATIENCE`. Nothing is kept of a connection that failed: the next call finds
 //! the master anew, which may be another one by then.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
