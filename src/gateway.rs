@@ -38,7 +38,7 @@ use resend::Click;
 use respond::Reply;
 
 use crate::page::Message;
-use crate::upstream::tunnel;
+use crate::upstream::Hold;
 
 /// How long a client may go on sending a body that nobody reads, so that it gets to see the answer.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -167,9 +167,8 @@ impl ProxyHttp for Gateway {
             error.set_retry(exchange.may_try_again());
             error
         })?;
-        if forward.upgrade {
-            tunnel::prepare(&mut peer);
-        }
+        // What binds an identity to its connection (NTLM) must stay on it.
+        exchange.hold = (forward.upgrade && isolation == 0).then(|| Hold::on(&mut peer));
         Ok(Box::new(peer))
     }
 
@@ -177,9 +176,12 @@ impl ProxyHttp for Gateway {
         &self,
         _session: &mut Session,
         body: &mut Option<Bytes>,
-        _end_of_stream: bool,
+        end_of_stream: bool,
         exchange: &mut Exchange,
     ) -> Result<()> {
+        if let Some(hold) = exchange.hold.as_ref().filter(|_| end_of_stream) {
+            hold.end_of_request();
+        }
         if let Some(resent) = &exchange.resent {
             *body = Some(resent.body().clone()).filter(|body| !body.is_empty());
         }
@@ -198,7 +200,11 @@ impl ProxyHttp for Gateway {
         exchange: &mut Exchange,
     ) -> Result<()> {
         resend::adapt(head, exchange).await?;
-        forward::adapt(head, exchange.forwarded()?, &exchange.site, &exchange.request_id)
+        forward::adapt(head, exchange.forwarded()?, &exchange.site, &exchange.request_id)?;
+        if let Some(hold) = &exchange.hold {
+            hold.begin();
+        }
+        Ok(())
     }
 
     async fn response_filter(

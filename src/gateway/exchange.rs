@@ -24,6 +24,7 @@ use crate::session::Session as AgentSession;
 use crate::telemetry::Decision as Decided;
 use crate::telemetry::log::Access;
 use crate::telemetry::metrics::Open;
+use crate::upstream::Hold;
 
 /// What is counted where the agent left before any answer.
 const CLIENT_GONE: StatusCode = StatusCode::BAD_REQUEST;
@@ -42,6 +43,8 @@ pub struct Exchange {
     pub(super) resent: Option<Resent>,
     /// Bytes of the request's body that this try sent so far.
     pub body_received: u64,
+    /// Keeps back the application's answer, where that may be a change of protocol.
+    pub hold: Option<Hold>,
     /// Whether it became a tunnel.
     pub upgraded: bool,
     /// Whether the application's answer became a redirect to the provider.
@@ -86,6 +89,7 @@ impl Exchange {
             forward: None,
             resent: None,
             body_received: 0,
+            hold: None,
             upgraded: false,
             logged_out: false,
             connection,

@@ -1,7 +1,6 @@
 //! What an upstream answers.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::Mutex;
@@ -17,7 +16,6 @@ pub type Feeder = UnboundedSender<Vec<u8>>;
 pub struct Answer {
     bytes: Vec<u8>,
     early: bool,
-    thought: Duration,
     then: Then,
 }
 
@@ -40,7 +38,7 @@ impl Default for Answer {
 impl Answer {
     /// These very bytes, and the connection stays open for more.
     pub fn bytes(bytes: impl Into<Vec<u8>>) -> Self {
-        Self { bytes: bytes.into(), early: false, thought: Duration::ZERO, then: Then::Keep }
+        Self { bytes: bytes.into(), early: false, then: Then::Keep }
     }
 
     /// A `200` page.
@@ -68,14 +66,8 @@ impl Answer {
         Self::bytes("").then(Then::Hold)
     }
 
-    /// `101 Switching Protocols` of a WebSocket, then every byte back. It takes the moment that an application takes:
-    /// pingora 0.9.1 ends a tunnel whose 101 is there before it has passed on that the request has no body.
+    /// `101 Switching Protocols` of a WebSocket, at once, then every byte back.
     pub fn websocket() -> Self {
-        Self { thought: Duration::from_millis(50), ..Self::prompt_websocket() }
-    }
-
-    /// The same without a moment's thought.
-    pub fn prompt_websocket() -> Self {
         let head = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
                     Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
         Self::bytes(head).then(Then::Echo)
@@ -124,9 +116,6 @@ impl Answer {
 
     /// Writes the answer. Whether the connection still works.
     pub(super) async fn write(&self, out: &mut (impl AsyncWrite + Unpin)) -> bool {
-        if self.thought > Duration::ZERO {
-            tokio::time::sleep(self.thought).await;
-        }
         if !send(out, &self.bytes).await {
             return false;
         }
