@@ -14,8 +14,10 @@ use std::task::Waker;
 use futures_util::task::AtomicWaker;
 use tokio::sync::{Notify, watch};
 
+mod bad_body;
 mod bad_head;
 
+pub use bad_body::BadBody;
 pub use bad_head::BadHead;
 
 tokio::task_local! {

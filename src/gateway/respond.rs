@@ -1,6 +1,5 @@
 //! Answers: our own, written out; and the upstream's, on their way to the agent.
 
-use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -13,6 +12,7 @@ use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorSource, ErrorType, Result};
 
+use super::context::BadBody;
 use super::decide::Forward;
 use super::site::{Route, Site};
 use crate::page::{Answer, Format, Language, Message, PROCONNECT, View};
@@ -167,23 +167,17 @@ pub fn turn_into_logout(head: &mut ResponseHeader, ended: crate::logout::Ended) 
     Ok(())
 }
 
-const MALFORMED_BODY: Message<'_> = Message::BadRequest { code: "request_invalid", status: StatusCode::BAD_REQUEST };
-
-/// Whether the connection layer refused what the body is made of: the client is still there, and can be told.
-fn is_malformed(error: &Error) -> bool {
-    let cause = error.root_cause().downcast_ref::<io::Error>();
-    cause.is_some_and(|cause| cause.kind() == io::ErrorKind::InvalidData)
-}
-
 /// Status and page for a request that could not be proxied; none where the agent is gone.
 pub fn failure<'a>(error: &Error, application: &'a str) -> Option<Message<'a>> {
+    if let Some(bad) = BadBody::behind(error) {
+        return Some(Message::BadRequest { code: bad.reason_code(), status: bad.status() });
+    }
     match (error.etype(), error.esource()) {
         (ErrorType::HTTPStatus(413), _) => Some(Message::PayloadTooLarge),
         (ErrorType::HTTPStatus(status), _) => Some(Message::BadRequest {
             code: "request_refused",
             status: StatusCode::from_u16(*status).unwrap_or(StatusCode::BAD_REQUEST),
         }),
-        (_, ErrorSource::Downstream) if is_malformed(error) => Some(MALFORMED_BODY),
         (_, ErrorSource::Downstream) => match error.etype() {
             ErrorType::ConnectionClosed | ErrorType::ReadError | ErrorType::WriteError | ErrorType::WriteTimedout => {
                 None
@@ -191,7 +185,7 @@ pub fn failure<'a>(error: &Error, application: &'a str) -> Option<Message<'a>> {
             ErrorType::ReadTimedout => {
                 Some(Message::BadRequest { code: "request_body_timeout", status: StatusCode::REQUEST_TIMEOUT })
             }
-            _ => Some(MALFORMED_BODY),
+            _ => Some(Message::BadRequest { code: "request_invalid", status: StatusCode::BAD_REQUEST }),
         },
         (
             ErrorType::ConnectTimedout

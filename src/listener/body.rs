@@ -1,6 +1,6 @@
 //! Where a request ends: its body's last byte (RFC 9112 section 6.3), so that what follows is kept for the next one.
 
-use std::io;
+use crate::gateway::context::BadBody;
 
 /// The longest chunk size, in digits: more would overflow.
 const MOST_DIGITS: u8 = 15;
@@ -68,6 +68,11 @@ impl Body {
         Self(State::Tunnel)
     }
 
+    /// Whether the end of the connection is not the end of the body.
+    pub(super) const fn is_owed(&self) -> bool {
+        !self.is_done() && !matches!(self.0, State::Tunnel)
+    }
+
     /// Whether the last byte was seen.
     pub(super) const fn is_done(&self) -> bool {
         matches!(self.0, State::Chunked(Chunk::Done) | State::Length(0))
@@ -76,8 +81,8 @@ impl Body {
     /// How many of `bytes`, the next on the connection, belong to this body.
     ///
     /// # Errors
-    /// The chunks are malformed: nobody can say where the body ends.
-    pub(super) fn advance(&mut self, bytes: &[u8]) -> io::Result<usize> {
+    /// [`BadBody::Malformed`]
+    pub(super) fn advance(&mut self, bytes: &[u8]) -> Result<usize, BadBody> {
         match &mut self.0 {
             State::Chunked(chunk) => chunk.advance(bytes),
             State::Length(left) => Ok(take(left, bytes)),
@@ -93,7 +98,7 @@ fn take(left: &mut u64, bytes: &[u8]) -> usize {
 }
 
 impl Chunk {
-    fn advance(&mut self, bytes: &[u8]) -> io::Result<usize> {
+    fn advance(&mut self, bytes: &[u8]) -> Result<usize, BadBody> {
         let mut used = 0;
         while used < bytes.len() && *self != Self::Done {
             used += match self {
@@ -102,7 +107,7 @@ impl Chunk {
             };
             *self = self.after(bytes[used - 1]).unwrap_or(Self::Malformed);
             if *self == Self::Malformed {
-                return Err(io::Error::new(io::ErrorKind::InvalidData, "the request's chunked body is malformed"));
+                return Err(BadBody::Malformed);
             }
         }
         Ok(used)
@@ -149,7 +154,7 @@ mod tests {
     use super::*;
 
     /// How many bytes belong to the chunked body, told in pieces of `step` bytes.
-    fn chunked(bytes: &[u8], step: usize) -> io::Result<usize> {
+    fn chunked(bytes: &[u8], step: usize) -> Result<usize, BadBody> {
         let mut body = Body::chunked();
         let mut used = 0;
         for piece in bytes.chunks(step) {

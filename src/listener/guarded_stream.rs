@@ -22,7 +22,7 @@ use pingora::protocols::{
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt, BufWriter, ReadBuf};
 
 use super::body::Body;
-use crate::gateway::context::Kill;
+use crate::gateway::context::{BadBody, Kill};
 
 /// An answer's head and a short body leave in one packet.
 const WRITE_BUFFER: usize = 4096;
@@ -92,6 +92,9 @@ impl Wire {
         } else {
             let length = buf.remaining().min(self.ahead.len());
             buf.put_slice(&self.ahead.split_to(length));
+        }
+        if buf.filled().len() == start && buf.remaining() > 0 && body.is_owed() {
+            return Poll::Ready(Err(BadBody::Incomplete.into()));
         }
         let end = start + body.advance(&buf.filled()[start..])?;
         self.put_back(&buf.filled()[end..]);

@@ -10,6 +10,7 @@ mod harness;
 mod redis;
 
 mod admin;
+mod bodies;
 mod callback;
 mod conformance_basic;
 mod conformance_config;

@@ -1,0 +1,74 @@
+//! Bodies that break off, make no sense, or that nobody wants (RFC 9112 sections 7.1 and 8; threats.md C-SMUG, C-DOS).
+
+use crate::harness::browser::parse;
+use crate::harness::client::eventually;
+use crate::harness::logs::Watch;
+use crate::harness::{Agent, Browser, Connection, HOME, PAIE, Request, World};
+
+/// A connection on which a logged-in agent's request was sent whose body goes wrong, so that it may not arrive.
+async fn begun(world: &World, browser: &mut Browser, request: Request) -> Connection {
+    world.upstream.tolerates(&Agent::angela(), &request.line);
+    let mut connection = world.connect().await;
+    connection.send(browser.with_cookies(&parse(HOME), request).to_bytes()).await;
+    connection
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_malformed_chunk_is_refused_in_our_own_words() {
+    let watch = Watch::start();
+    let world = World::start().await;
+    let mut browser = world.logged_in(&Agent::angela()).await;
+    for chunks in ["x\r\n", "3\r\nabcd\r\n", "3\nabc", "3\r\nabc\r\n0\r\n\n", "FFFFFFFFFFFFFFFF1\r\n"] {
+        let path = format!("/form/{}", portillon::crypto::random_token::<9>());
+        let request = Request::new("POST", PAIE, &path).with("Transfer-Encoding", "chunked").with("Accept", "*/*");
+        let mut connection = begun(&world, &mut browser, request).await;
+        connection.send(chunks).await;
+        let response = connection.response("POST").await;
+        assert_eq!((response.status, response.is_own()), (400, true), "{chunks:?}: {response:?}");
+        assert_eq!(response.header("content-type"), Some("application/problem+json"));
+        assert_eq!(response.header("connection"), Some("close"), "{chunks:?}");
+        assert!(connection.ends().await, "{chunks:?}");
+        let is_logged = || {
+            let text = watch.text();
+            text.lines().any(|line| line.contains(&path) && line.contains("body_malformed") && line.contains("400"))
+        };
+        eventually(is_logged).await;
+    }
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_form_that_is_malformed_gets_a_page() {
+    let world = World::start().await;
+    let mut browser = world.logged_in(&Agent::angela()).await;
+    let form = |path: &str| {
+        let request = Request::new("POST", PAIE, path).with("Transfer-Encoding", "chunked").with("Accept", "text/html");
+        request.with("Origin", "https://paie.test")
+    };
+    for path in ["/form", "/.portillon/logout"] {
+        let mut connection = begun(&world, &mut browser, form(path)).await;
+        connection.send("0x5\r\n").await;
+        let response = connection.response("POST").await;
+        assert_eq!((response.status, response.is_own()), (400, true), "{path}");
+        assert!(response.text().contains("class=\"bad-request\""), "{path}: {}", response.said());
+    }
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_ends_early_is_told_so() {
+    let world = World::start().await;
+    let mut browser = world.logged_in(&Agent::angela()).await;
+    let known = Request::new("POST", PAIE, "/known").with("Content-Length", "10");
+    let chunked = Request::new("POST", PAIE, "/chunked").with("Transfer-Encoding", "chunked");
+    for (request, body) in [(known, "0123"), (chunked.clone(), "5\r\nab"), (chunked, "5\r\nabcde\r\n")] {
+        let mut connection = begun(&world, &mut browser, request.with("Accept", "*/*")).await;
+        connection.send(body).await;
+        connection.finish_sending().await;
+        let response = connection.response("POST").await;
+        assert_eq!((response.status, response.is_own()), (400, true), "{body:?}");
+        assert!(response.text().contains("body_incomplete"), "{body:?}: {}", response.text());
+        assert!(connection.ends().await);
+    }
+    world.finish().await;
+}
