@@ -40,8 +40,11 @@ use respond::Reply;
 use crate::page::Message;
 use crate::upstream::Hold;
 
-/// How long a client may go on sending a body that nobody reads, so that it gets to see the answer.
+/// How long a client may go on sending a body that nobody wants, so that it gets to see the answer.
 const DRAIN: Duration = Duration::from_secs(5);
+
+/// How much of such a body is read.
+const MOST_DRAINED: usize = 16 * 1024 * 1024;
 
 /// How long a form of ours may take to arrive.
 const FORM_DEADLINE: Duration = Duration::from_secs(10);
@@ -113,14 +116,32 @@ async fn body_up_to(session: &mut Session, most: usize) -> Result<Option<Bytes>>
 }
 
 /// Writes an answer of our own, for a client that may still be sending.
-async fn send(session: &mut Session, exchange: &Exchange, reply: Reply) -> Result<()> {
+async fn send(session: &mut Session, exchange: &mut Exchange, reply: Reply) -> Result<()> {
     if exchange.is_draining() {
         session.set_keepalive(None);
     }
     session.set_close_on_response_before_downstream_finish(false);
-    session.set_total_drain_timeout(Some(DRAIN));
     session.set_write_timeout(Some(READER_PATIENCE));
-    reply.write(session, &exchange.request_id).await
+    reply.write(session, &exchange.request_id).await?;
+    // The exchange ends here: what the client still sends is not its duration.
+    exchange.finish(session);
+    if session.get_keepalive().is_some() && !is_drained(session).await {
+        session.set_keepalive(None);
+    }
+    Ok(())
+}
+
+/// Reads what is left of a body and forgets it; whether that was its end.
+async fn is_drained(session: &mut Session) -> bool {
+    let reading = async {
+        let mut left = MOST_DRAINED;
+        while let Some(chunk) = session.read_request_body().await? {
+            let Some(rest) = left.checked_sub(chunk.len()) else { return Ok(false) };
+            left = rest;
+        }
+        Ok::<_, Box<Error>>(true)
+    };
+    matches!(timeout(DRAIN, reading).await, Ok(Ok(true)))
 }
 
 #[async_trait]

@@ -20,6 +20,7 @@ mod connection;
 mod guarded_stream;
 mod head;
 mod inherited;
+mod pace;
 mod socket;
 pub mod tls;
 
@@ -33,6 +34,8 @@ pub struct Limits {
     pub handshake_timeout: Duration,
     /// For a whole message head, from its first byte; and for the first byte on a new connection.
     pub head_timeout: Duration,
+    /// Beside what [`Limits::min_body_rate`] grants, how long a client may be waited for in the middle of a body.
+    pub body_patience: Duration,
     /// For the first byte of the next request on a connection that served one.
     pub keep_alive: Duration,
     /// Requests served on one connection before it is closed.
@@ -43,6 +46,8 @@ pub struct Limits {
     pub max_head: usize,
     /// Field lines of a message head; at most 256, which is pingora's own limit.
     pub max_headers: usize,
+    /// Bytes a second that a request's body must bring on average while we wait for it.
+    pub min_body_rate: usize,
     /// Bytes of a request line; at most 64 KiB less one, the longest target there can be.
     pub max_request_line: usize,
 }
@@ -64,11 +69,13 @@ impl Default for Limits {
         Self {
             handshake_timeout: Duration::from_secs(10),
             head_timeout: Duration::from_secs(10),
+            body_patience: Duration::from_secs(60),
             keep_alive: Duration::from_secs(75),
             keepalive_requests: 10_000,
             max_connections: 10_000,
             max_head: 32 * 1024,
             max_headers: 100,
+            min_body_rate: 128,
             max_request_line: 8 * 1024,
         }
     }

@@ -65,7 +65,15 @@ pub(super) static CERTIFICATE: Table = Table { name: "a certificate", keys: &["c
 
 pub(super) static LIMITS: Table = Table {
     name: "[server.limits]",
-    keys: &["head_timeout", "keep_alive", "max_connections", "max_head", "max_headers", "max_request_line"],
+    keys: &[
+        "head_timeout",
+        "keep_alive",
+        "max_connections",
+        "max_head",
+        "max_headers",
+        "max_request_line",
+        "min_body_rate",
+    ],
     later: &[],
 };
 

@@ -15,6 +15,7 @@ use tokio::time::{sleep, timeout};
 use super::Front;
 use super::guarded_stream::{GuardedStream, Home, Returned, Wire};
 use super::head::{Head, Scanner};
+use super::pace::Pace;
 use crate::gateway::context::{self, BadHead, Connection};
 
 /// How long a client may take to read our last words.
@@ -120,7 +121,7 @@ where
         settings: Option<HttpPersistentSettings>,
     ) -> ControlFlow<(), (Wire, HttpPersistentSettings)> {
         let connection = self.connection.next_request();
-        let (stream, home) = GuardedStream::new(wire, head.body, head.upgrade, connection.kill.clone());
+        let (stream, home) = GuardedStream::new(wire, head, Pace::new(&self.front.limits), connection.kill.clone());
         let session = self.session(stream, bytes, settings);
         let kill = connection.kill.clone();
         let request = context::scope(connection, self.front.proxy.process_new_http(session, &self.shutdown));

@@ -22,6 +22,8 @@ use pingora::protocols::{
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt, BufWriter, ReadBuf};
 
 use super::body::Body;
+use super::head::Head;
+use super::pace::Pace;
 use crate::gateway::context::{BadBody, Kill};
 
 /// An answer's head and a short body leave in one packet.
@@ -153,6 +155,7 @@ pub(super) struct GuardedStream {
     /// Present until the stream is dropped.
     wire: Option<Wire>,
     body: Body,
+    pace: Pace,
     /// The client asked for another protocol, so a 101 makes this a tunnel.
     may_switch: bool,
     kill: Arc<Kill>,
@@ -160,10 +163,27 @@ pub(super) struct GuardedStream {
 }
 
 impl GuardedStream {
-    /// Lends `wire` to one request, whose `body` follows the head that pingora has already.
-    pub(super) fn new(wire: Wire, body: Body, may_switch: bool, kill: Arc<Kill>) -> (Self, Home) {
+    /// Lends `wire` to one request, whose body follows the `head` that pingora has already.
+    pub(super) fn new(wire: Wire, head: Head, pace: Pace, kill: Arc<Kill>) -> (Self, Home) {
         let home = Home::default();
-        (Self { wire: Some(wire), body, may_switch, kill, home: home.clone() }, home)
+        let (body, may_switch) = (head.body, head.upgrade);
+        (Self { wire: Some(wire), body, pace, may_switch, kill, home: home.clone() }, home)
+    }
+
+    fn poll_body(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let Some(wire) = &mut self.wire else { return Poll::Ready(Err(io::ErrorKind::NotConnected.into())) };
+        let before = buf.filled().len();
+        let read = wire.poll_body(&mut self.body, cx, buf);
+        if !self.body.is_owed() {
+            return read;
+        }
+        match read {
+            Poll::Pending => self.pace.poll_too_slow(cx).map(|()| Err(BadBody::Slow.into())),
+            Poll::Ready(read) => {
+                self.pace.received(buf.filled().len() - before);
+                Poll::Ready(read)
+            }
+        }
     }
 
     fn stream(&self) -> Option<&Stream> {
@@ -197,9 +217,8 @@ impl AsyncRead for GuardedStream {
             return Poll::Ready(Err(io::Error::other("the request was ended from outside")));
         }
         match &mut this.wire {
-            None => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
             Some(wire) if this.body.is_done() => wire.poll_gone(cx),
-            Some(wire) => wire.poll_body(&mut this.body, cx, buf),
+            _ => this.poll_body(cx, buf),
         }
     }
 }
@@ -292,11 +311,14 @@ mod tests {
     use tokio::io::DuplexStream;
 
     use super::*;
+    use crate::listener::Limits;
 
     fn guarded(body: Body, may_switch: bool) -> (GuardedStream, Home, DuplexStream, Arc<Kill>) {
         let (ours, client) = tokio::io::duplex(64 * 1024);
         let kill = Arc::<Kill>::default();
-        let (stream, home) = GuardedStream::new(Wire::new(Box::new(ours)), body, may_switch, Arc::clone(&kill));
+        let head = Head { body, upgrade: may_switch, rewritten: None };
+        let pace = Pace::new(&Limits::default());
+        let (stream, home) = GuardedStream::new(Wire::new(Box::new(ours)), head, pace, Arc::clone(&kill));
         (stream, home, client, kill)
     }
 

@@ -10,7 +10,7 @@ use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::prelude::{Error, HttpPeer, Result};
 use pingora::proxy::{FailToProxy, ProxyHttp, Session, http_proxy};
 use pingora::server::configuration::ServerConf;
-use portillon::gateway::context::{self, BadHead, Kill, Peer, RefuseHead};
+use portillon::gateway::context::{self, BadBody, BadHead, Kill, Peer, RefuseHead};
 use portillon::listener::{self, Address, Binding, Bound, Counters, Front, Limits};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -20,6 +20,8 @@ use tokio::time::timeout;
 
 /// Long enough that only a defect reaches it.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long the upstream leaves a body of `/late` unread.
+pub(crate) const LATE: Duration = Duration::from_millis(1500);
 
 /// An upstream that keeps every request it got, head and body, and answers by path.
 pub(crate) struct Upstream {
@@ -71,6 +73,9 @@ async fn answer_all(
         let path = head.split(' ').nth(1)?.to_owned();
         if head.to_lowercase().contains("expect: 100-continue") {
             stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await.ok()?;
+        }
+        if path.starts_with("/late") {
+            tokio::time::sleep(LATE).await;
         }
         let body = read_body(&mut stream, &head).await?;
         seen.lock().unwrap().push(format!("{head}{body}"));
@@ -142,13 +147,19 @@ impl ProxyHttp for Gateway {
         Ok(())
     }
 
-    async fn fail_to_proxy(&self, session: &mut Session, _: &Error, _: &mut ()) -> FailToProxy {
+    async fn fail_to_proxy(&self, session: &mut Session, error: &Error, _: &mut ()) -> FailToProxy {
         if session.was_upgraded() {
             // A WebSocket close frame, 1008.
             let frame = Bytes::from_static(&[0x88, 2, 0x03, 0xf0]);
             let _ = session.as_downstream_mut().write_response_body(frame, true).await;
         } else if session.response_written().is_none() {
-            let _ = session.respond_error(502).await;
+            let (status, reason) =
+                BadBody::behind(error).map_or((502, ""), |bad| (bad.status().as_u16(), bad.reason_code()));
+            let mut head = ResponseHeader::build(status, None).unwrap();
+            head.insert_header("X-Reason", reason).unwrap();
+            head.insert_header("Content-Length", "0").unwrap();
+            session.set_keepalive(None);
+            let _ = session.write_response_header(Box::new(head), true).await;
         }
         FailToProxy { error_code: 502, can_reuse_downstream: false }
     }

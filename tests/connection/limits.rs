@@ -6,7 +6,7 @@ use portillon::listener::Limits;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::interval;
 
-use crate::harness::{Running, ask, read_answer, read_to_end};
+use crate::harness::{LATE, Running, ask, read_answer, read_to_end};
 
 #[tokio::test]
 async fn c_dos_1_a_head_that_drips_is_refused_at_its_deadline() {
@@ -126,4 +126,56 @@ async fn few_descriptors() {
     drop(clients);
     gateway.open_connections(0).await;
     gateway.assert_untouched("a lack of descriptors").await;
+}
+
+/// Sends `body` in one piece, then byte after byte until the gateway has had enough; what it answers.
+async fn drip(gateway: &Running, head: &str, body: &str) -> String {
+    let (mut read, mut write) = gateway.connect().await.into_split();
+    write.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+    let drip = tokio::spawn(async move {
+        let mut pace = interval(Duration::from_millis(10));
+        while write.write_all(b"1").await.is_ok() {
+            pace.tick().await;
+        }
+    });
+    let answer = read_to_end(&mut read).await;
+    drip.abort();
+    answer
+}
+
+#[tokio::test]
+async fn c_dos_1_a_body_that_drips_is_given_up() {
+    let body_patience = Duration::from_millis(300);
+    let limits = Limits { min_body_rate: 1 << 20, body_patience, ..Limits::default() };
+    let gateway = Running::with(limits).await;
+    let start = Instant::now();
+    for head in [
+        "POST /slow-body HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n",
+        "POST /slow-body HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nfffff;",
+    ] {
+        let answer = drip(&gateway, head, "1").await;
+        assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("body_slow"), "{head}: {answer}");
+    }
+    assert!(start.elapsed() >= body_patience);
+    gateway.upstream.take_seen();
+    gateway.assert_untouched("a slow body").await;
+}
+
+#[tokio::test]
+async fn an_application_that_takes_its_time_is_not_the_clients_fault() {
+    let limits = Limits { min_body_rate: 16 << 20, body_patience: Duration::from_millis(200), ..Limits::default() };
+    let gateway = Running::with(limits).await;
+    let mut client = gateway.connect().await;
+    // More than the sockets on the way can hold: the upload stands still for longer than its bytes have bought.
+    let body = "x".repeat(64 << 20);
+    let head = format!("POST /late HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", body.len());
+    let (mut read, mut write) = client.split();
+    let start = Instant::now();
+    let sending = async {
+        write.write_all(head.as_bytes()).await.unwrap();
+        write.write_all(body.as_bytes()).await.unwrap();
+    };
+    let ((), (head, _)) = tokio::join!(sending, read_answer(&mut read));
+    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+    assert!(start.elapsed() >= LATE);
 }

@@ -1,7 +1,9 @@
 //! Bodies that break off, make no sense, or that nobody wants (RFC 9112 sections 7.1 and 8; threats.md C-SMUG, C-DOS).
 
+use tokio::io::AsyncWriteExt as _;
+
 use crate::harness::browser::parse;
-use crate::harness::client::eventually;
+use crate::harness::client::{eventually, within};
 use crate::harness::logs::Watch;
 use crate::harness::{Agent, Browser, Connection, HOME, PAIE, Request, World};
 
@@ -69,6 +71,42 @@ async fn a_body_that_ends_early_is_told_so() {
         assert_eq!((response.status, response.is_own()), (400, true), "{body:?}");
         assert!(response.text().contains("body_incomplete"), "{body:?}: {}", response.text());
         assert!(connection.ends().await);
+    }
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_nobody_wants_is_read_for_a_while_only() {
+    // C-SMUG-17: whatever the client's line can carry in five seconds would be too much.
+    let world = World::start().await;
+    let mut connection = world.connect().await;
+    let head = format!("POST /app HTTP/1.1\r\nHost: {PAIE}\r\nContent-Length: 1099511627776\r\nAccept: */*\r\n\r\n");
+    connection.send(head).await;
+    let (mut reader, mut writer) = connection.into_split();
+    let sending = tokio::spawn(async move {
+        let (block, mut sent) = (vec![b'x'; 1 << 20], 0_u64);
+        while writer.write_all(&block).await.is_ok() {
+            sent += block.len() as u64;
+        }
+        sent
+    });
+    assert_eq!(within(reader.head()).await.unwrap().unwrap().word(1), "401");
+    let sent = within(sending).await.unwrap();
+    assert!(sent >= 8 << 20, "a client that sends first and reads later gets its answer: {sent} bytes");
+    // Beside those that are read, the sockets hold some megabytes.
+    assert!(sent < 64 << 20, "{sent} bytes were read");
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_whose_unwanted_body_was_short_is_used_again() {
+    let world = World::start().await;
+    let mut connection = world.connect().await;
+    for accept in ["*/*", "text/html", "image/png"] {
+        let request = Request::new("POST", PAIE, "/app").with("Accept", accept).body(vec![b'x'; 1 << 20]);
+        let response = connection.exchange(&request).await;
+        assert_eq!((response.status, response.is_own()), (401, true), "{accept}");
+        assert_ne!(response.header("connection"), Some("close"), "{accept}");
     }
     world.finish().await;
 }

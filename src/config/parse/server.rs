@@ -181,6 +181,7 @@ fn limits(section: &Section<'_>) -> Limits {
         max_head: section.size("max_head", standard.max_head, 1 << 20),
         max_headers: section.count("max_headers", standard.max_headers, 256),
         max_request_line: section.size("max_request_line", standard.max_request_line, (1 << 16) - 1),
+        min_body_rate: section.size("min_body_rate", standard.min_body_rate, 1 << 30),
         ..standard
     }
 }
