@@ -1,5 +1,7 @@
-//! Serves the admin endpoints over HTTP/1.1 (RFC 9112), each connection under a deadline, a bounded number at a time.
+//! Serves the admin endpoints over HTTP/1.1 (RFC 9112), each connection under a deadline, a bounded number at a time:
+//! where one more comes, the oldest makes room, so that no client, however slow, keeps the others from `/healthz`.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
 use std::pin::pin;
@@ -13,8 +15,8 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::task::JoinSet;
+use tokio::sync::watch;
+use tokio::task::{AbortHandle, JoinSet};
 
 use super::AdminState;
 use super::answer::answer;
@@ -28,7 +30,7 @@ const CONNECTION_LIFETIME: Duration = Duration::from_secs(300);
 /// What drains is given this long to finish its answer.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// One does not run out of places by scraping; more than these wait.
+/// One does not run out of places by scraping.
 const MAX_CONNECTIONS: usize = 64;
 
 /// Bytes of a request's head (hyper's smallest).
@@ -57,7 +59,7 @@ pub async fn serve(
     drain: watch::Receiver<bool>,
 ) -> io::Result<()> {
     let socket = Socket::try_from(listener)?;
-    Server { state, drain, places: Arc::new(Semaphore::new(MAX_CONNECTIONS)), tasks: JoinSet::new() }.run(socket).await;
+    Server { state, drain, open: VecDeque::new(), tasks: JoinSet::new() }.run(socket).await;
     Ok(())
 }
 
@@ -101,19 +103,20 @@ impl Socket {
 struct Server {
     state: Arc<dyn AdminState>,
     drain: watch::Receiver<bool>,
-    places: Arc<Semaphore>,
+    /// The connections by age.
+    open: VecDeque<AbortHandle>,
     tasks: JoinSet<()>,
 }
 
 impl Server {
     async fn run(mut self, socket: Socket) {
-        while let Some(place) = self.place().await {
+        loop {
             let accepted = tokio::select! {
                 accepted = socket.accept() => accepted,
                 () = draining(self.drain.clone()) => break,
             };
             match accepted {
-                Ok(stream) => self.spawn(stream, place),
+                Ok(stream) => self.spawn(stream),
                 Err(error) => {
                     tracing::warn!(%error, "admin_accept_failed");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -125,25 +128,32 @@ impl Server {
         let _ = tokio::time::timeout(DRAIN_TIMEOUT, async { while self.tasks.join_next().await.is_some() {} }).await;
     }
 
-    /// A place for one more connection; none once we drain.
-    async fn place(&mut self) -> Option<OwnedSemaphorePermit> {
-        while self.tasks.try_join_next().is_some() {}
-        tokio::select! {
-            place = Arc::clone(&self.places).acquire_owned() => place.ok(),
-            () = draining(self.drain.clone()) => None,
-        }
+    fn spawn(&mut self, stream: Box<dyn Stream>) {
+        self.make_room();
+        let (state, drain) = (Arc::clone(&self.state), self.drain.clone());
+        self.open.push_back(self.tasks.spawn(async move {
+            let _ =
+                tokio::time::timeout(CONNECTION_LIFETIME, serve_connection(stream, state, drain, HEAD_TIMEOUT)).await;
+        }));
     }
 
-    fn spawn(&mut self, stream: Box<dyn Stream>, place: OwnedSemaphorePermit) {
-        let (state, drain) = (Arc::clone(&self.state), self.drain.clone());
-        self.tasks.spawn(async move {
-            let _place = place;
-            let _ = tokio::time::timeout(CONNECTION_LIFETIME, serve_connection(stream, state, drain)).await;
-        });
+    fn make_room(&mut self) {
+        while self.tasks.try_join_next().is_some() {}
+        self.open.retain(|connection| !connection.is_finished());
+        if self.open.len() >= MAX_CONNECTIONS
+            && let Some(oldest) = self.open.pop_front()
+        {
+            oldest.abort();
+        }
     }
 }
 
-async fn serve_connection(stream: Box<dyn Stream>, state: Arc<dyn AdminState>, drain: watch::Receiver<bool>) {
+async fn serve_connection(
+    stream: Box<dyn Stream>,
+    state: Arc<dyn AdminState>,
+    drain: watch::Receiver<bool>,
+    head_timeout: Duration,
+) {
     let service = service_fn(move |request: Request<Incoming>| {
         let response = answer(&*state, request.method(), request.uri().path());
         async move { Ok::<_, Infallible>(response) }
@@ -151,7 +161,7 @@ async fn serve_connection(stream: Box<dyn Stream>, state: Arc<dyn AdminState>, d
     let mut connection = pin!(
         http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_TIMEOUT)
+            .header_read_timeout(head_timeout)
             .max_buf_size(MAX_HEAD)
             .serve_connection(TokioIo::new(stream), service)
     );

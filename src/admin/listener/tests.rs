@@ -4,6 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 
 use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::*;
 use crate::admin::Readiness;
@@ -95,12 +96,32 @@ async fn a_drain_ends_idle_connections_and_the_server() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn connections_beyond_the_cap_wait_for_a_place() {
+async fn slow_clients_keep_nobody_from_an_answer() {
     let running = start(true).await;
-    let held: Vec<_> = (0..MAX_CONNECTIONS).map(|_| TcpStream::connect(running.address).unwrap()).collect();
-    let waiting = tokio::spawn(ask(running.address, "GET /healthz HTTP/1.0\r\n\r\n"));
-    drop(held);
-    assert!(waiting.await.unwrap().starts_with("HTTP/1.0 200"));
+    let held: Vec<_> = (0..3 * MAX_CONNECTIONS)
+        .map(|_| {
+            let mut slow = TcpStream::connect(running.address).unwrap();
+            slow.write_all(b"GET /healthz HT").unwrap();
+            slow
+        })
+        .collect();
+    for _ in 0..MAX_CONNECTIONS {
+        let answer = ask(running.address, "GET /healthz HTTP/1.0\r\n\r\n").await;
+        assert!(answer.starts_with("HTTP/1.0 200"), "{answer}");
+    }
+    // The oldest made room.
+    assert_eq!((&held[0]).read(&mut [0]).unwrap_or(0), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_head_that_never_ends_is_given_up() {
+    let (near, mut client) = tokio::io::duplex(1024);
+    let (_drain, drained) = watch::channel(false);
+    let deadline = Duration::from_millis(50);
+    let serving = tokio::spawn(serve_connection(Box::new(near), Arc::new(State { ready: true }), drained, deadline));
+    client.write_all(b"GET /healthz HTTP/1.1\r\nHost: a").await.unwrap();
+    client.read_to_end(&mut Vec::new()).await.unwrap();
+    serving.await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
