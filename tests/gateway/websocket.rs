@@ -96,19 +96,31 @@ async fn a_handshake_that_is_none_does_not_open_a_tunnel() {
     let world = World::start().await;
     let mut browser = world.logged_in(&Agent::angela()).await;
     let get = || Request::get(PAIE, "/ws").with("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==");
+    let proper = || get().with("Sec-WebSocket-Version", "13");
     let cases = [
         get().with("Upgrade", "websocket").with("Sec-WebSocket-Version", "13"),
         get().with("Upgrade", "websocket").with("Connection", "keep-alive").with("Sec-WebSocket-Version", "13"),
         get().with("Connection", "Upgrade"),
+        proper().with("Connection", "Upgrade").with("Upgrade", "h2c"),
+        proper().with("Connection", "Upgrade").with("Upgrade", "websocket, h2c"),
+        get().with("Connection", "Upgrade").with("Upgrade", "websocket").with("Sec-WebSocket-Version", "8"),
+        Request { line: "POST /ws".to_owned(), ..websocket(PAIE, "/ws") },
     ];
     for request in cases {
-        world.upstream.tolerates(&Agent::angela(), "GET /ws");
+        world.upstream.tolerates(&Agent::angela(), &request.line);
         let request = browser.with_cookies(&parse(HOME), request);
         let response = world.send(&request).await;
         assert_ne!(response.status, 101, "{request:?}");
         let arrived: Vec<_> = world.upstream.log().received.iter().filter(|r| r.head.has("upgrade")).cloned().collect();
         assert!(arrived.is_empty(), "{arrived:#?} for {request:?}");
     }
+    world.upstream.tolerates(&Agent::angela(), "GET /ws");
+    let old = browser.with_cookies(&parse(HOME), websocket(PAIE, "/ws")).to_bytes();
+    let old = String::from_utf8(old).unwrap().replacen("HTTP/1.1", "HTTP/1.0", 1);
+    let mut connection = world.connect().await;
+    connection.send(old).await;
+    assert_eq!(connection.response("GET").await.status, 200);
+    assert!(!world.upstream.last().head.has("upgrade"));
     let response = world.send(&websocket(PAIE, "/ws")).await;
     assert_eq!((response.status, response.is_own()), (401, true));
     world.finish().await;
@@ -123,5 +135,43 @@ async fn an_application_that_switches_protocols_unasked_is_an_error() {
     let mut connection = asked(&world, &mut browser, Request::get(PAIE, "/x")).await;
     let answer = connection.try_response("GET").await;
     assert!(answer.as_ref().is_none_or(|answer| answer.status == 502), "{answer:?}");
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handshake_over_two_connection_fields_is_one() {
+    let world = World::start().await;
+    world.upstream.answer("/ws", Answer::websocket());
+    let mut browser = world.logged_in(&Agent::angela()).await;
+    let mut request = websocket(PAIE, "/ws");
+    request.fields.insert(1, ("Connection".to_owned(), "keep-alive".to_owned()));
+    let mut connection = asked(&world, &mut browser, request).await;
+    assert_eq!(connection.response("GET").await.status, 101);
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_sent_before_the_switch_is_the_tunnels_or_the_next_request() {
+    let world = World::start().await;
+    world.upstream.answer("/ws", Answer::websocket());
+    world.upstream.answer("/no-ws", Answer::text("declined"));
+    let mut browser = world.logged_in(&Agent::angela()).await;
+    let frames = vec![b'f'; 100_000];
+    let mut early = browser.with_cookies(&parse(HOME), websocket(PAIE, "/ws")).to_bytes();
+    early.extend(&frames);
+    world.expects(&Agent::angela(), "GET /ws");
+    let mut connection = world.connect().await;
+    connection.send(early).await;
+    assert_eq!(connection.response("GET").await.status, 101);
+    assert!(connection.exactly(frames.len()).await == frames, "every byte comes back");
+
+    let mut early = browser.with_cookies(&parse(HOME), websocket(PAIE, "/no-ws")).to_bytes();
+    early.extend(Request::get(PAIE, "/secret").with("Accept", "*/*").to_bytes());
+    world.expects(&Agent::angela(), "GET /no-ws");
+    let mut connection = world.connect().await;
+    connection.send(early).await;
+    assert_eq!(connection.response("GET").await.text(), "declined");
+    let next = connection.response("GET").await;
+    assert_eq!((next.status, next.is_own()), (401, true), "it has no session of its own");
     world.finish().await;
 }
