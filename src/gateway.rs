@@ -6,6 +6,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
+use http::header::EXPECT;
 use http::{Method, StatusCode, Version};
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::proxy::{FailToProxy, ProxyHttp, Session};
@@ -117,7 +118,9 @@ async fn body_up_to(session: &mut Session, most: usize) -> Result<Option<Bytes>>
 
 /// Writes an answer of our own, for a client that may still be sending.
 async fn send(session: &mut Session, exchange: &mut Exchange, reply: Reply) -> Result<()> {
-    if exchange.is_draining() {
+    // Whether a client that waits for `100 Continue` still sends its body is its own choice (RFC 9110 section 10.1.1):
+    // what comes next could be that, or another request.
+    if exchange.is_draining() || session.req_header().headers.contains_key(EXPECT) {
         session.set_keepalive(None);
     }
     session.set_close_on_response_before_downstream_finish(false);

@@ -136,6 +136,8 @@ async fn an_expectation_without_a_session_is_answered_without_reading() {
     connection.send(request.to_bytes()).await;
     let response = connection.response("POST").await;
     assert_eq!((response.status, response.interim.len()), (401, 0), "the client need not send its body");
+    assert_eq!(response.header("connection"), Some("close"), "nobody knows what it sends next");
+    assert!(connection.ends().await);
     world.finish().await;
 }
 
