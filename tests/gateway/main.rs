@@ -29,6 +29,7 @@ mod policy;
 mod providers;
 mod proxying;
 mod reload;
+mod responses;
 mod revocation;
 mod session;
 mod signed;
