@@ -93,10 +93,12 @@ pub struct Config {
 pub struct ProviderConfig {
     /// With `[identity] required`.
     pub settings: oidc::Settings,
-    /// `redirect_path`, on every host whose agents log in here.
+    /// `redirect_path`, on every host whose agents log in here, or on the login host alone.
     pub redirect_path: String,
     /// `post_logout_redirect_path`, on the same hosts.
     pub post_logout_redirect_path: String,
+    /// `[login] host` for `[provider]`, `login_host` for the others: the one host where the agents of all log in.
+    pub login_host: Option<Authority>,
 }
 
 /// `[server]`
@@ -225,9 +227,18 @@ impl Config {
         self.on_every_host(provider, &provider.post_logout_redirect_path)
     }
 
-    fn on_every_host(&self, provider: &ProviderConfig, path: &str) -> Vec<String> {
+    /// The hosts whose agents log in at a provider.
+    #[must_use]
+    pub fn hosts_of(&self, provider: &ProviderConfig) -> BTreeSet<&Authority> {
         let routes = self.routes.iter().filter(|route| route.provider == provider.settings.name);
-        let authorities: BTreeSet<&Authority> = routes.map(|route| &route.authority).collect();
+        routes.map(|route| &route.authority).collect()
+    }
+
+    fn on_every_host(&self, provider: &ProviderConfig, path: &str) -> Vec<String> {
+        let authorities: BTreeSet<&Authority> = match &provider.login_host {
+            Some(login_host) => BTreeSet::from([login_host]),
+            None => self.hosts_of(provider),
+        };
         authorities.iter().map(|authority| format!("{}://{authority}{path}", self.server.external_scheme)).collect()
     }
 }

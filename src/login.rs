@@ -7,6 +7,7 @@
 
 pub mod authorization;
 pub mod callback;
+pub mod hand_off;
 mod return_to;
 pub mod rounds;
 mod transaction;

@@ -3,12 +3,18 @@
 //! AgentConnect has no back-channel: other sites stay open, and the signed-out page says so.
 
 use http::HeaderValue;
+use serde::{Deserialize, Serialize};
 
-use crate::crypto::random_token;
-use crate::oidc::Provider;
+use crate::clock::Timestamp;
+use crate::crypto::aead::Purpose;
+use crate::crypto::key_ring::KeyRing;
+use crate::secret::Secret;
 use crate::session::cookie::{self, OwnCookies};
-use crate::session::{Session, Sessions};
+use crate::session::{LoginId, Session, Sessions};
 use crate::store::Durable;
+
+const REQUEST: Purpose = Purpose::new("logout");
+const RETURN: Purpose = Purpose::new("logout return");
 
 /// A path of the application's own that also ends the session (`logout_paths`).
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -60,21 +66,63 @@ impl Ending {
     }
 }
 
-/// Ends `session` at `host`; whatever the provider does next, it is over here.
+/// Ends `session`, with its login, at `host`; whatever the provider does next, it is over here. `leads_to` says where the
+/// agent goes next, given the ID token where the cookies kept it.
 #[must_use]
 pub fn end(
     session: &Session,
     cookies: &OwnCookies,
     host: &str,
-    post_logout_redirect_uri: &str,
-    (sessions, provider): (&Sessions, &Provider),
+    sessions: &Sessions,
+    leads_to: impl FnOnce(Option<Secret<String>>) -> String,
 ) -> Ending {
     let (id_token, durable) = sessions.end(session, cookies, host);
-    let hint = id_token.as_ref().map(|token| token.expose().as_str());
-    let location = provider
-        .end_session_request(hint, post_logout_redirect_uri, &random_token::<32>())
-        .unwrap_or_else(|| post_logout_redirect_uri.to_owned());
-    Ending { ended: Ended { cookies: forget(cookies), location }, durable }
+    Ending { ended: Ended { cookies: forget(cookies), location: leads_to(id_token) }, durable }
+}
+
+/// What a host asks of the login host, which keeps the ID token: to end the login at the provider. Sealed for the login
+/// host; it touches no other login, so that a copy of it is of no use.
+#[derive(Debug, Deserialize, Serialize)]
+pub struct Request {
+    /// The login that ended.
+    pub login: LoginId,
+    /// The authority of the asking host.
+    pub authority: String,
+}
+
+impl Request {
+    /// As it stands in an address of the login host, where things are sealed for `host`.
+    #[must_use]
+    pub fn seal(&self, host: &str, keys: &KeyRing, now: Timestamp) -> String {
+        keys.seal_value(REQUEST, host, self, now)
+    }
+
+    /// Reads what [`Request::seal`] wrote.
+    #[must_use]
+    pub fn open(text: &str, host: &str, keys: &KeyRing) -> Option<Self> {
+        keys.open_value(REQUEST, host, text)
+    }
+}
+
+/// The `state` of a logout at the provider: where the agent goes afterwards.
+#[derive(Debug, Deserialize, Serialize)]
+pub struct Return {
+    /// The authority of the host that they left.
+    pub authority: String,
+}
+
+impl Return {
+    /// As the provider gets it, for the host that asks it, where things are sealed for `host`.
+    #[must_use]
+    pub fn seal(&self, host: &str, keys: &KeyRing, now: Timestamp) -> String {
+        keys.seal_value(RETURN, host, self, now)
+    }
+
+    /// Reads what [`Return::seal`] wrote.
+    #[must_use]
+    pub fn open(text: &str, host: &str, keys: &KeyRing) -> Option<Self> {
+        keys.open_value(RETURN, host, text)
+    }
 }
 
 /// The `Set-Cookie` values that remove every cookie of ours that the browser sent.

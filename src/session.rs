@@ -6,6 +6,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::clock::Timestamp;
 use crate::crypto::{base64url, equal, sha256};
 use crate::identity::Claims;
@@ -17,7 +19,7 @@ mod opened_before;
 mod sessions;
 mod streams;
 
-pub use codec::Login;
+pub use codec::{Login, Shared};
 pub use sessions::{Opened, REMEMBERED, Sessions};
 pub use streams::{Ending, OpenStream, Stream};
 
@@ -53,14 +55,40 @@ impl fmt::Debug for SessionId {
 
 impl SessionId {
     fn derive(self, purpose: &str) -> [u8; 32] {
-        sha256(&[purpose.as_bytes(), &self.0].concat())
+        derived(purpose, &self.0)
     }
+}
+
+/// 128 random bits that name a login. The sessions that one login began, at however many hosts, carry it and end
+/// together. They never leave what is sealed.
+#[derive(Clone, Copy, Deserialize, Eq, Hash, PartialEq, Serialize)]
+pub struct LoginId([u8; 16]);
+
+/// As secret as the sessions that carry it.
+impl fmt::Debug for LoginId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[login id]")
+    }
+}
+
+impl LoginId {
+    /// What the store calls the end of the login.
+    fn name(self) -> Name {
+        let mut name = Name([0; 16]);
+        name.0.copy_from_slice(&derived("portillon ended session", &self.0)[..16]);
+        name
+    }
+}
+
+fn derived(purpose: &str, id: &[u8; 16]) -> [u8; 32] {
+    sha256(&[purpose.as_bytes(), id].concat())
 }
 
 /// An agent's session at one host.
 #[derive(Clone)]
 pub struct Session {
     id: SessionId,
+    login: LoginId,
     claims: Claims,
     pseudonym: String,
     name: Name,
@@ -82,12 +110,28 @@ pub enum Standing {
 }
 
 impl Session {
+    /// A session of a login of its own.
     fn new(id: [u8; 16], claims: Claims, logged_in_at: Timestamp, active_at: Timestamp) -> Self {
-        let id = SessionId(id);
+        let (id, login) = (SessionId(id), LoginId(id));
         let pseudonym = base64url(&id.derive("portillon session pseudonym")[..16]);
-        let mut name = Name([0; 16]);
-        name.0.copy_from_slice(&id.derive("portillon ended session")[..16]);
-        Self { id, claims, pseudonym, name, logged_in_at, active_at }
+        Self { id, login, claims, pseudonym, name: login.name(), logged_in_at, active_at }
+    }
+
+    /// The same session, of this login.
+    fn of_login(self, login: LoginId) -> Self {
+        Self { login, name: login.name(), ..self }
+    }
+
+    /// The login that began the session.
+    #[must_use]
+    pub const fn login(&self) -> LoginId {
+        self.login
+    }
+
+    /// What another host's session of the same login is made of.
+    #[must_use]
+    pub fn shared(&self) -> Shared {
+        Shared { login: self.login, logged_in_at: self.logged_in_at, claims: self.claims.clone() }
     }
 
     /// The session's identifier.
@@ -137,10 +181,11 @@ impl Session {
         Lifetime { idle: lifetime.idle.min(absolute), absolute }
     }
 
-    /// The line that keeps the session ended, until it began this long ago.
+    /// The line that keeps the session, and every other one of its login, ended for this long from `now` on: none of
+    /// them began later.
     #[must_use]
-    pub fn ending(&self, remembered: Duration) -> Entry {
-        Entry { name: self.name, expires: self.logged_in_at.plus(remembered).plus(CLOCK_SKEW) }
+    pub fn ending(&self, remembered: Duration, now: Timestamp) -> Entry {
+        Entry { name: self.name, expires: now.plus(remembered).plus(CLOCK_SKEW) }
     }
 
     /// What the logout form must send back, so that no other site can log an agent out.

@@ -65,7 +65,7 @@ fn a_store_is_one_that_can_be_reached_and_says_so() {
 fn keys_of_features_to_come_are_errors() {
     let told = expect("later");
     assert!(told.starts_with("exit 78\n"));
-    for key in ["login", "audit", "proxy_protocol", "refresh_identity", "idp_hint"] {
+    for key in ["audit", "proxy_protocol", "refresh_identity", "idp_hint"] {
         assert!(told.contains(&format!("`{key}` is not available in this version")), "{key}");
     }
 }
@@ -127,6 +127,23 @@ fn one_host_has_one_provider() {
     assert!(
         told.contains("the route `paie` uses [provider]") && told.contains("the route `paie-rie` uses [providers.rie]")
     );
+}
+
+#[test]
+fn with_a_login_host_its_uris_alone_are_registered() {
+    let told = expect("login");
+    assert!(told.starts_with("exit 0\n"));
+    assert_eq!(told.matches("/.portillon/callback\n").count(), 3);
+    for host in ["login.example.gouv.fr", "connexion.example.rie.gouv.fr:8443", "essai.example.gouv.fr"] {
+        assert!(told.contains(&format!("  https://{host}/.portillon/signed-out\n")), "{host}: {told}");
+    }
+    assert!(told.contains("For paie.example.gouv.fr, rh.example.gouv.fr, whose agents log in there."), "{told}");
+}
+
+#[test]
+fn a_login_host_is_one_providers() {
+    assert!(expect("login_wrong").starts_with("exit 78\n"));
+    assert!(expect("login_without_default").starts_with("exit 78\n"));
 }
 
 #[test]

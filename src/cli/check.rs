@@ -10,6 +10,7 @@ use tokio::runtime::Builder;
 use super::{configuration, counted, tell};
 use crate::config::{Config, DEFAULT_FILE, Loaded, ProviderConfig, Purpose, StoreKind};
 use crate::oidc;
+use crate::route::Authority;
 use crate::store::redis::Redis;
 use crate::store::{Cursor, Journal as _, StoreError};
 
@@ -52,7 +53,7 @@ fn store(kind: &StoreKind) -> String {
 
 fn registration(file: &Path, config: &Config) -> String {
     let mut text = format!("{}: the configuration is right\n", file.display());
-    let in_use = |provider: &&ProviderConfig| config.providers.len() == 1 || !config.redirect_uris(provider).is_empty();
+    let in_use = |provider: &&ProviderConfig| config.providers.len() == 1 || !config.hosts_of(provider).is_empty();
     for provider in config.providers.iter().filter(in_use) {
         register(&mut text, provider, config);
     }
@@ -73,5 +74,9 @@ fn register(text: &mut String, provider: &ProviderConfig, config: &Config) {
         for uri in uris {
             let _ = writeln!(text, "  {uri}");
         }
+    }
+    if provider.login_host.is_some() {
+        let served: Vec<&str> = config.hosts_of(provider).into_iter().map(Authority::as_str).collect();
+        let _ = writeln!(text, "\nFor {}, whose agents log in there.", served.join(", "));
     }
 }

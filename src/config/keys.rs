@@ -20,6 +20,7 @@ pub(super) static ROOT: Table = Table {
         "admin",
         "identity",
         "log",
+        "login",
         "provider",
         "providers",
         "route",
@@ -29,7 +30,7 @@ pub(super) static ROOT: Table = Table {
         "stash",
         "store",
     ],
-    later: &["audit", "login", "portal", "rules"],
+    later: &["audit", "portal", "rules"],
 };
 
 /// The whole of a file in `routes.d`.
@@ -79,30 +80,38 @@ pub(super) static LIMITS: Table = Table {
 
 pub(super) static ADMIN: Table = Table { name: "[admin]", keys: &["listen"], later: &[] };
 
-pub(super) static PROVIDER: Table = Table { name: "[provider]", keys: PROVIDER_KEYS, later: LATER_PROVIDER_KEYS };
+/// The keys of every provider, and `more` of some.
+macro_rules! provider_keys {
+    ($($more:literal)*) => {
+        &[
+        "acr_values",
+        "ca_file",
+        "client_id",
+        "client_secret",
+        "environment",
+        "id_token_signed_response_alg",
+        "issuer",
+        "post_logout_redirect_path",
+        "preset",
+        "proxy",
+        "redirect_path",
+        "scope",
+        "token_endpoint_auth_method",
+        "userinfo_signed_response_alg",
+            $($more)*
+        ]
+    };
+}
+
+pub(super) static PROVIDER: Table = Table { name: "[provider]", keys: provider_keys!(), later: LATER_PROVIDER_KEYS };
 
 /// Its keys are the names of providers.
 pub(super) static PROVIDERS: Table = Table { name: "[providers.NAME]", keys: &[], later: &[] };
 
 pub(super) static NAMED_PROVIDER: Table =
-    Table { name: "[providers.NAME]", keys: PROVIDER_KEYS, later: LATER_PROVIDER_KEYS };
+    Table { name: "[providers.NAME]", keys: provider_keys!("login_host"), later: LATER_PROVIDER_KEYS };
 
-const PROVIDER_KEYS: &[&str] = &[
-    "acr_values",
-    "ca_file",
-    "client_id",
-    "client_secret",
-    "environment",
-    "id_token_signed_response_alg",
-    "issuer",
-    "post_logout_redirect_path",
-    "preset",
-    "proxy",
-    "redirect_path",
-    "scope",
-    "token_endpoint_auth_method",
-    "userinfo_signed_response_alg",
-];
+pub(super) static LOGIN: Table = Table { name: "[login]", keys: &["host"], later: &[] };
 
 const LATER_PROVIDER_KEYS: &[&str] = &["idp_hint", "login_hint", "max_age", "prompt", "siret_hint"];
 

@@ -32,7 +32,7 @@ pub(super) fn config(files: &[Section<'_>], surroundings: &Surroundings) -> Opti
     files.iter().for_each(Section::refuse_unknown_keys);
     let server = server::read(&main.section("server", &keys::SERVER), surroundings);
     let admin = server::admin(&main.section("admin", &keys::ADMIN));
-    let providers = providers::read(main, &server.config.prefix, surroundings);
+    let providers = providers::read(main, &server.config, surroundings);
     let identity = identity::read(&main.section("identity", &keys::IDENTITY), &providers.all);
     let session = session::read(&main.section("session", &keys::SESSION));
     let store = store::read(&main.section("store", &keys::STORE), session, surroundings);
@@ -62,6 +62,7 @@ fn settled(provider: &Provider, identity: &Identity, routes: &[RouteConfig]) -> 
         settings: provider.settings(identity.required(&provider.vocabulary), denied(provider, routes))?,
         redirect_path: provider.redirect_path.clone(),
         post_logout_redirect_path: provider.post_logout_redirect_path.clone(),
+        login_host: provider.login_host.clone(),
     })
 }
 

@@ -71,6 +71,7 @@ fn the_example_has_every_key() {
         &keys::TLS,
         &keys::LISTENER,
         &keys::ADMIN,
+        &keys::LOGIN,
         &keys::PROVIDER,
         &keys::SESSION,
         &keys::STORE,

@@ -18,6 +18,7 @@ pub mod error;
 pub mod file;
 pub mod follow;
 mod utc;
+mod value;
 
 pub use error::KeyRingError;
 pub use file::{KeyFileName, KeyKind};

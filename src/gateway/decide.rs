@@ -84,6 +84,8 @@ pub enum Endpoint {
     Callback,
     /// A form that met an expired session.
     Form,
+    /// Passes a login from the login host to another host.
+    HandOff,
     /// The public keys.
     Jwks,
     /// Where a login starts by itself.
@@ -100,7 +102,7 @@ impl Endpoint {
     /// What it may be asked by, as `Allow` lists it (RFC 9110 section 10.2.1).
     const fn methods(self) -> &'static str {
         match self {
-            Self::Callback => "GET",
+            Self::Callback | Self::HandOff => "GET",
             Self::Form | Self::Logout => "GET, HEAD, POST",
             Self::Jwks | Self::Login | Self::Me | Self::SignedOut => "GET, HEAD",
         }
@@ -109,8 +111,8 @@ impl Endpoint {
     fn admits(self, method: &Method) -> bool {
         match *method {
             Method::GET => true,
-            // A code is good once: asking about its answer would spend it.
-            Method::HEAD => self != Self::Callback,
+            // A code and a ticket are good once: asking about their answer would spend them.
+            Method::HEAD => !matches!(self, Self::Callback | Self::HandOff),
             Method::POST => matches!(self, Self::Form | Self::Logout),
             _ => false,
         }
@@ -158,6 +160,10 @@ pub fn decide(site: &Site, request: &Request<'_>, from: Origin<'_>, request_id: 
     }
     match site.routes.lookup(host.authority.as_str(), &request.path) {
         Lookup::AmbiguousPath => desk.refuse(None, &Message::AmbiguousPath),
+        // A login host may have no application: its front page is what we know of the agent.
+        Lookup::UnknownAuthority if request.path.raw() == "/" && request.kind() == Kind::Navigation => {
+            Decision::Reply(Box::new(Reply::see_other(&site.endpoint("me"), "login_host")))
+        }
         Lookup::NoRoute(_) | Lookup::UnknownAuthority => desk.refuse(None, &Message::NoRoute),
         Lookup::Route(_, route) => desk.admit(route),
     }

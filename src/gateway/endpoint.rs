@@ -18,6 +18,10 @@ use crate::session::{Opened, Session, cookie};
 use crate::telemetry::metrics::LoginResult;
 
 mod form;
+mod hand_off;
+mod leave;
+
+pub use leave::end_session;
 
 /// The logout form is one short field.
 pub const MAX_FORM: usize = 4096;
@@ -28,6 +32,7 @@ pub async fn answer(site: &Site, endpoint: Endpoint, visit: &Visit, form: &[u8],
     match endpoint {
         Endpoint::Callback => desk.callback().await,
         Endpoint::Form => desk.form(form).await,
+        Endpoint::HandOff => desk.hand_off().await,
         Endpoint::Jwks => desk.jwks(),
         Endpoint::Login => desk.login().await,
         Endpoint::Logout => desk.logout(form).await,
@@ -68,6 +73,13 @@ impl Desk<'_> {
     }
 
     async fn begin(&self, return_to: ReturnTo, round: u8) -> Reply {
+        match &self.visit.host.login_host {
+            Some(login_host) => self.ask(login_host, return_to, round),
+            None => self.begin_at_provider(return_to, round).await,
+        }
+    }
+
+    async fn begin_at_provider(&self, return_to: ReturnTo, round: u8) -> Reply {
         let services = &self.site.services;
         let start = authorization::Start {
             host: &self.visit.host.context,
@@ -107,7 +119,11 @@ impl Desk<'_> {
             redeemed: &services.redeemed,
             now: services.clock.now(),
         };
-        match login::answer(answer, &context).await {
+        self.conclude(login::answer(answer, &context).await).await
+    }
+
+    async fn conclude(&self, outcome: Outcome) -> Reply {
+        match outcome {
             Outcome::Failed(failed) => self.failed(&failed.failure, &failed.return_to).with_cookies([failed.forget]),
             Outcome::LoggedIn(logged_in) => self.arrived(logged_in),
             Outcome::Loop => {
@@ -120,9 +136,9 @@ impl Desk<'_> {
         }
     }
 
-    fn arrived(&self, LoggedIn { login, return_to, forget }: LoggedIn) -> Reply {
-        let had_session = self.visit.opened.valid().is_some();
+    fn arrived(&self, LoggedIn { mut login, return_to, forget }: LoggedIn) -> Reply {
         let host = &self.visit.host.context;
+        login.continues = self.continued(&login.claims);
         let Some((session, cookies)) = self.site.sessions.start(login, &self.visit.cookies, host) else {
             tracing::error!(
                 request_id = self.request_id,
@@ -130,18 +146,27 @@ impl Desk<'_> {
             );
             return self.page(&Message::Internal).with_cookies([forget]);
         };
-        if let Some(previous) = self.visit.opened.valid() {
-            // A new login is a new session: the old one is not left behind for whoever kept its cookie.
-            // Nobody waits for the store: the agent is not leaving.
-            let _ = self.site.sessions.end(previous, &self.visit.cookies, host);
-        }
+        self.replace(&session);
         self.count(LoginResult::Succeeded);
         tracing::info!(request_id = self.request_id, session = session.pseudonym(), "logged in");
-        let round = (!had_session).then(|| rounds::one_more(&self.visit.cookies));
+        let round = self.visit.opened.valid().is_none().then(|| rounds::one_more(&self.visit.cookies));
         Reply::see_other(return_to.as_str(), "logged_in")
             .with_cookies(cookies)
             .with_cookies(round)
             .with_cookies([forget])
+    }
+
+    /// A new login is a new session: the old one is not left behind for whoever kept its cookie, and at a login host
+    /// nothing that an agent before them began.
+    fn replace(&self, session: &Session) {
+        let previous = match &self.visit.opened {
+            Opened::Expired(previous) if self.visit.host.is_login_host => Some(previous),
+            opened => opened.valid(),
+        };
+        if let Some(previous) = previous.filter(|previous| previous.login() != session.login()) {
+            // Nobody waits for the store: the agent is not leaving.
+            let _ = self.site.sessions.end(previous, &self.visit.cookies, &self.visit.host.context);
+        }
     }
 
     fn failed(&self, failure: &callback::Failure, return_to: &ReturnTo) -> Reply {
@@ -181,7 +206,8 @@ impl Desk<'_> {
 
     async fn logout(&self, form: &[u8]) -> Reply {
         if self.visit.method != Method::POST {
-            return Reply::see_other(&self.site.endpoint("me"), "logout_asked");
+            let asked = self.logout_asked_by_another_host();
+            return asked.unwrap_or_else(|| Reply::see_other(&self.site.endpoint("me"), "logout_asked"));
         }
         let Some(session) = self.visit.opened.valid() else {
             return Reply::see_other(&self.visit.host.provider.post_logout_redirect_path, "no_session")
@@ -192,14 +218,7 @@ impl Desk<'_> {
         if self.visit.from_elsewhere || !token.is_some_and(|token| session.accepts_logout_token(&token)) {
             return self.page(&Message::BadRequest { code: "logout_token", status: StatusCode::FORBIDDEN });
         }
-        let host = &self.visit.host;
-        let ending = logout::end(
-            session,
-            &self.visit.cookies,
-            &host.context,
-            &host.post_logout_redirect_uri,
-            (&self.site.sessions, self.provider()),
-        );
+        let ending = end_session(self.site, &self.visit.host, session, &self.visit.cookies);
         tracing::info!(request_id = self.request_id, session = session.pseudonym(), "logged out");
         let ended = ending.settled().await;
         Reply::see_other(&ended.location, "logged_out").with_cookies(ended.cookies)
@@ -207,6 +226,9 @@ impl Desk<'_> {
 
     /// The return from the provider. It changes nothing by itself, and must not comfort an agent whose session lives.
     fn signed_out(&self) -> Reply {
+        if let Some(back) = self.signed_out_of_another_host() {
+            return back;
+        }
         match self.visit.opened.valid() {
             Some(_) => Reply::see_other(&self.site.endpoint("me"), "still_logged_in"),
             None => self.page(&Message::SignedOut { application_url: "/" }),
@@ -225,8 +247,9 @@ impl Desk<'_> {
         let name = full_name(claims);
         let now = self.site.services.clock.now();
         let left = session.remaining(self.site.sessions.lifetime(), now);
-        let Some(route) = self.shown_route() else { return self.page(&Message::NoRoute) };
-        let fields = route.plan.fields(claims);
+        let route = self.shown_route();
+        let fields = route.map(|route| route.plan.fields(claims)).unwrap_or_default();
+        let login_host = self.visit.host.login_host.as_ref();
         let values: Vec<String> = fields.iter().map(|field| field.value.to_string()).collect();
         let received: Vec<ReceivedClaim<'_>> = fields
             .iter()
@@ -235,14 +258,15 @@ impl Desk<'_> {
             .collect();
         let view = MeView {
             agent: AgentView { siret: None, ..agent_view(claims, &name) },
-            application: &route.name,
-            application_url: route.path.as_str(),
+            application: route.map_or(self.visit.host.authority.as_str(), |route| &route.name),
+            application_url: route.map_or("/", |route| route.path.as_str()),
             claims: &received,
             session_age: now.since(session.logged_in_at()),
             idle_left: left.idle,
             absolute_left: left.absolute,
             logout_url: &self.site.endpoint("logout"),
             logout_token: &session.logout_token(),
+            login_origin: login_host.map(|host| host.origin.as_str()),
             provider_origin: self.visit.host.provider.origin.as_deref(),
         };
         self.page(&Message::Me(view))

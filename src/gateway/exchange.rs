@@ -12,13 +12,14 @@ use pingora::{Error, ErrorType, Result};
 
 use super::context::{self, Peer};
 use super::decide::{Decision, Forward, Origin, format};
+use super::endpoint;
 use super::open_answer::OpenAnswer;
 use super::request::Request;
 use super::resend::Resent;
 use super::respond::{self, Reply};
 use super::site::{Route, Site};
 use crate::crypto::random_token;
-use crate::logout::{self, Ending};
+use crate::logout::Ending;
 use crate::page::{Format, Language};
 use crate::session::Session as AgentSession;
 use crate::telemetry::Decision as Decided;
@@ -231,9 +232,7 @@ impl Exchange {
     fn logged_out_by_application(&mut self) -> Option<Ending> {
         let forward = self.forward.as_mut()?;
         let (cookies, session) = (forward.logout.take()?, forward.permit.session()?);
-        let host = &forward.route.host;
-        let services = (&self.site.sessions, &*host.provider.provider);
-        let ending = logout::end(session, &cookies, &host.context, &host.post_logout_redirect_uri, services);
+        let ending = endpoint::end_session(&self.site, &forward.route.host, session, &cookies);
         let (request_id, session) = (&self.request_id, session.pseudonym());
         tracing::info!(request_id, session, "logged out by the application's own page");
         self.reason = "logout_path";

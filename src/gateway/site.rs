@@ -61,9 +61,13 @@ pub struct Host {
     /// What is sealed for this host is sealed in this context: the host and its provider. A session that another
     /// provider's login began opens nowhere else, whatever the configuration says later.
     pub context: String,
-    /// The redirect URI to register.
+    /// The host where its agents log in and out at the provider, where that is another one.
+    pub login_host: Option<Arc<Host>>,
+    /// Whether the agents of other hosts log in here.
+    pub is_login_host: bool,
+    /// The redirect URI to register, where agents log in here.
     pub redirect_uri: String,
-    /// The post-logout redirect URI to register.
+    /// Where agents get to after a logout; to register, where they log in here.
     pub post_logout_redirect_uri: String,
 }
 
@@ -116,10 +120,24 @@ impl Host {
                 scheme: HeaderValue::from_static(scheme.as_str()),
             },
             context: format!("{authority} {}", provider.provider.fingerprint()),
+            login_host: None,
+            is_login_host: false,
             provider,
             origin,
             authority,
         }
+    }
+
+    /// The same host, whose agents log in at another one.
+    #[must_use]
+    pub fn logging_in_at(self, login_host: Arc<Self>) -> Self {
+        Self { login_host: Some(login_host), ..self }
+    }
+
+    /// The same host, where the agents of others log in too.
+    #[must_use]
+    pub fn as_login_host(self) -> Self {
+        Self { is_login_host: true, ..self }
     }
 }
 
@@ -217,6 +235,14 @@ impl Site {
         })
     }
 
+    /// The host with this very authority that has its agents log in at `login_host`.
+    #[must_use]
+    pub fn served_by(&self, login_host: &Host, authority: &str) -> Option<&Arc<Host>> {
+        let host = self.hosts.get(authority)?;
+        let its_own = host.login_host.as_ref().is_some_and(|own| own.authority == login_host.authority);
+        its_own.then_some(host)
+    }
+
     /// The routes of a host, in the order of the configuration.
     #[must_use]
     pub fn routes_of(&self, host: &Host) -> Vec<&Arc<Route>> {
@@ -228,7 +254,7 @@ impl Site {
     /// The endpoint of ours at a canonical path of `host`.
     #[must_use]
     pub fn endpoint_at(&self, host: &Host, path: &str) -> Option<Endpoint> {
-        if path == host.provider.redirect_path {
+        if path == host.provider.redirect_path && host.login_host.is_none() {
             return Some(Endpoint::Callback);
         }
         if path == host.provider.post_logout_redirect_path {
@@ -236,6 +262,7 @@ impl Site {
         }
         match path.strip_prefix(&self.prefix)? {
             "form" => Some(Endpoint::Form),
+            "hand-off" if host.is_login_host || host.login_host.is_some() => Some(Endpoint::HandOff),
             "jwks.json" => Some(Endpoint::Jwks),
             "login" => Some(Endpoint::Login),
             "logout" => Some(Endpoint::Logout),

@@ -3,7 +3,7 @@
 use http::HeaderValue;
 
 use super::return_to::ReturnTo;
-use super::transaction::{NewAttempt, evicted};
+use super::transaction::{MOST_IN_STATE, NewAttempt, evicted};
 use crate::clock::Timestamp;
 use crate::crypto::key_ring::KeyRing;
 use crate::oidc::{AuthorizationParams, LoginError, Provider};
@@ -43,7 +43,7 @@ pub async fn start(
     provider: &Provider,
     now: Timestamp,
 ) -> Result<Started, LoginError> {
-    let new = NewAttempt::new(keys, start.host, start.return_to, start.round, now);
+    let new = NewAttempt::new(keys, start.host, (start.return_to, MOST_IN_STATE), start.round, now);
     let location = provider
         .authorization_request(&AuthorizationParams {
             redirect_uri: start.redirect_uri,

@@ -137,7 +137,7 @@ impl Failure {
     }
 }
 
-/// The states that have been redeemed: each once, however often its answer comes.
+/// The states and hand-offs that have been redeemed: each once, however often its answer comes.
 pub struct Redeemed(Cache<[u8; 32], ()>);
 
 impl Default for Redeemed {
@@ -150,9 +150,9 @@ impl Default for Redeemed {
 }
 
 impl Redeemed {
-    /// Whether nobody asked for this state before.
-    fn first_time(&self, state: &str) -> bool {
-        self.0.entry(sha256(state.as_bytes())).or_insert(()).is_fresh()
+    /// Whether nobody asked for this state, or hand-off, before.
+    pub(super) fn first_time(&self, token: &str) -> bool {
+        self.0.entry(sha256(token.as_bytes())).or_insert(()).is_fresh()
     }
 }
 
@@ -184,14 +184,15 @@ pub async fn answer(answer: Answer, context: &Context<'_>) -> Outcome {
     };
     let attempt = Attempt::of(&answer.state, context.cookies, context.keys, context.host, context.now);
     let Some(attempt) = attempt.filter(|_| context.redeemed.first_time(&answer.state)) else {
-        return without_attempt(state.return_to, state.round, context);
+        return without_attempt(state, context.has_session);
     };
     judged(answer, attempt, context).await
 }
 
-fn without_attempt(return_to: ReturnTo, round: u8, context: &Context<'_>) -> Outcome {
+/// What becomes of an answer that begins no session: this browser did not begin its login, or it came late or again.
+pub(super) fn without_attempt(State { return_to, round, .. }: State, has_session: bool) -> Outcome {
     let round = round.saturating_add(1);
-    if context.has_session {
+    if has_session {
         Outcome::Return(return_to)
     } else if round >= rounds::MOST {
         Outcome::Loop
@@ -223,7 +224,7 @@ async fn redeem(code: &str, iss: Option<&str>, attempt: &Attempt, context: &Cont
     let answer = AuthorizationAnswer { code, iss };
     let authenticated =
         context.provider.redeem(&answer, context.redirect_uri, &attempt.nonce, &attempt.code_verifier).await?;
-    Ok(Login { claims: authenticated.claims, id_token: authenticated.id_token })
+    Ok(Login { claims: authenticated.claims, id_token: authenticated.id_token, continues: None })
 }
 
 #[cfg(test)]

@@ -1,14 +1,13 @@
 //! One attempt to log in: the `state` that travels through the provider, and the cookie that stays in the browser.
 
 use http::HeaderValue;
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::return_to::ReturnTo;
 use crate::clock::Timestamp;
 use crate::crypto::aead::Purpose;
 use crate::crypto::key_ring::KeyRing;
-use crate::crypto::{base64url, equal, from_base64url, random, random_token, sha256};
+use crate::crypto::{base64url, equal, random, random_token, sha256};
 use crate::session::cookie::{self, OwnCookies};
 
 const STATE: Purpose = Purpose::new("state");
@@ -26,7 +25,7 @@ const MOST_BYTES: usize = 6 * 1024;
 const MAX_AGE: u64 = 3600;
 
 /// A page address this long still travels in the `state`; a longer one is in the cookie only.
-const MOST_IN_STATE: usize = 512;
+pub(super) const MOST_IN_STATE: usize = 512;
 
 /// What the `state` says to the gateway that gets it back, sealed for its host.
 #[derive(Debug, Deserialize, Serialize)]
@@ -60,9 +59,16 @@ pub(super) struct NewAttempt {
 }
 
 impl NewAttempt {
-    pub(super) fn new(keys: &KeyRing, host: &str, return_to: ReturnTo, round: u8, now: Timestamp) -> Self {
-        let state = State { token: random(), return_to: return_to.at_most(MOST_IN_STATE), round };
-        let state = sealed(keys, STATE, host, &state, now);
+    /// An attempt to reach `return_to`, which travels in the `state` too where it has at most `in_state` bytes.
+    pub(super) fn new(
+        keys: &KeyRing,
+        host: &str,
+        (return_to, in_state): (ReturnTo, usize),
+        round: u8,
+        now: Timestamp,
+    ) -> Self {
+        let state = State { token: random(), return_to: return_to.at_most(in_state), round };
+        let state = keys.seal_value(STATE, host, &state, now);
         let attempt = Attempt {
             state_hash: sha256(state.as_bytes()),
             nonce: random_token::<32>(),
@@ -71,7 +77,7 @@ impl NewAttempt {
             started_at: now,
         };
         // The time stands in clear before the seal: it only tells which attempt is the oldest.
-        let value = format!("{now}.{}", sealed(keys, LOGIN, host, &attempt, now));
+        let value = format!("{now}.{}", keys.seal_value(LOGIN, host, &attempt, now));
         let cookie = cookie::set(&cookie_name(&state), &value, i64::try_from(MAX_AGE).ok());
         Self { state, attempt, cookie }
     }
@@ -80,7 +86,7 @@ impl NewAttempt {
 impl State {
     /// Reads a `state` that this host, or another gateway of its group, made.
     pub(super) fn open(keys: &KeyRing, host: &str, text: &str) -> Option<Self> {
-        opened(keys, STATE, host, text)
+        keys.open_value(STATE, host, text)
     }
 }
 
@@ -88,7 +94,7 @@ impl Attempt {
     /// The attempt that `state` belongs to, where this browser began it and not too long ago.
     pub(super) fn of(state: &str, cookies: &OwnCookies, keys: &KeyRing, host: &str, now: Timestamp) -> Option<Self> {
         let (_, value) = cookies.value(&cookie_name(state))?.split_once('.')?;
-        let attempt: Self = opened(keys, LOGIN, host, value)?;
+        let attempt: Self = keys.open_value(LOGIN, host, value)?;
         let own = equal(&attempt.state_hash, &sha256(state.as_bytes()));
         (own && now.since(attempt.started_at).as_secs() < MAX_AGE).then_some(attempt)
     }
@@ -120,15 +126,6 @@ fn cookie_name(state: &str) -> String {
     format!("{COOKIE_PREFIX}{}", base64url(&sha256(state.as_bytes())[..6]))
 }
 
-fn sealed(keys: &KeyRing, purpose: Purpose, host: &str, value: &impl Serialize, now: Timestamp) -> String {
-    let bytes = postcard::to_stdvec(value).expect("a login attempt is plain data");
-    base64url(&keys.seal(purpose, host, &bytes, now))
-}
-
-fn opened<T: DeserializeOwned>(keys: &KeyRing, purpose: Purpose, host: &str, text: &str) -> Option<T> {
-    postcard::from_bytes(&keys.open(purpose, host, &from_base64url(text)?).ok()?).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,7 +133,7 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 
     fn attempt(keys: &KeyRing, at: Timestamp) -> (NewAttempt, OwnCookies) {
-        let new = NewAttempt::new(keys, "a.fr", ReturnTo::or_root("/x?y"), 1, at);
+        let new = NewAttempt::new(keys, "a.fr", (ReturnTo::or_root("/x?y"), MOST_IN_STATE), 1, at);
         let cookies = OwnCookies::read(std::iter::once(&new.cookie));
         (new, cookies)
     }

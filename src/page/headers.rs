@@ -90,8 +90,8 @@ impl PagePolicy {
 
     /// The policy of the page that tells `message`.
     ///
-    /// Browsers hold every redirect that follows a form to `form-action`. Logging out leads to the provider, and from
-    /// there to the agent's own identity provider, whose origin nobody can know here: any https origin, then. So may an
+    /// Browsers hold every redirect that follows a form to `form-action`. Logging out leads to the provider, through the
+    /// login host where there is one, and from there to the agent's own identity provider, whose origin nobody can know here: any https origin, then. So may an
     /// application send the agent elsewhere once it has its form.
     pub(super) fn of(&self, message: &Message<'_>) -> HeaderValue {
         let special = match message {
@@ -99,9 +99,12 @@ impl PagePolicy {
                 let script = if form.sends_itself { script_source() } else { String::new() };
                 policy(&format!("{script}style-src 'sha256-{}'", self.style_hash), "'self' https:")
             }
-            Message::Me(me) => me.provider_origin.filter(|origin| is_origin(origin)).and_then(|origin| {
-                policy(&format!("style-src 'sha256-{}'", self.style_hash), &format!("'self' https: {origin}"))
-            }),
+            Message::Me(me) => {
+                let origins = [me.login_origin, me.provider_origin].into_iter().flatten();
+                let origins: String = origins.filter(|o| is_origin(o)).map(|origin| format!(" {origin}")).collect();
+                let targets = if origins.is_empty() { "'self'".to_owned() } else { format!("'self' https:{origins}") };
+                policy(&format!("style-src 'sha256-{}'", self.style_hash), &targets)
+            }
             _ => None,
         };
         special.unwrap_or_else(|| self.plain.clone())

@@ -193,6 +193,8 @@ pub struct MeView<'a> {
     pub logout_token: &'a str,
     /// The origin of the `end_session_endpoint`, where logging out goes there.
     pub provider_origin: Option<&'a str>,
+    /// The origin of the login host that a logout passes, where that is another one.
+    pub login_origin: Option<&'a str>,
 }
 
 /// A form that was kept.

@@ -119,6 +119,7 @@ const fn me<'a>(claims: &'a [ReceivedClaim<'a>]) -> MeView<'a> {
         absolute_left: Duration::from_secs(9 * 3600 + 18 * 60),
         logout_url: "/.portillon/logout",
         logout_token: "Jq3yXo1nJwF8Hc0kQk1Y0g",
+        login_origin: None,
         provider_origin: Some("https://agentconnect.example.gouv.fr"),
     }
 }

@@ -16,7 +16,7 @@ use crate::listener::Binding;
 use crate::listener::tls::{Certificates, TlsError};
 use crate::oidc::{Preset, Provider, Settings, SettingsError};
 use crate::page::{PROCONNECT, Pages, PagesError};
-use crate::route::Table;
+use crate::route::{Authority, Table};
 use crate::session::Sessions;
 use crate::signature::{Algorithm, Signer};
 use crate::telemetry::metrics::NO_ROUTE;
@@ -115,12 +115,23 @@ fn realm(config: &ProviderConfig, provider: Arc<Provider>) -> Realm {
 }
 
 fn hosts(config: &Config, providers: &[Arc<Realm>]) -> HashMap<String, Arc<Host>> {
-    let host = |route: &RouteConfig| {
-        let provider = providers.iter().find(|realm| realm.name() == route.provider)?;
-        let host = Host::new(route.authority.clone(), config.server.external_scheme, Arc::clone(provider));
-        Some((route.authority.as_str().to_owned(), Arc::new(host)))
-    };
-    config.routes.iter().filter_map(host).collect()
+    let mut hosts = HashMap::new();
+    for (provider, realm) in config.providers.iter().zip(providers) {
+        let host =
+            |authority: &Authority| Host::new(authority.clone(), config.server.external_scheme, Arc::clone(realm));
+        let login_host = provider.login_host.as_ref().map(|authority| Arc::new(host(authority).as_login_host()));
+        let others =
+            config.hosts_of(provider).into_iter().filter(|authority| Some(*authority) != provider.login_host.as_ref());
+        for authority in others {
+            let host = match &login_host {
+                Some(login_host) => host(authority).logging_in_at(Arc::clone(login_host)),
+                None => host(authority),
+            };
+            hosts.insert(authority.as_str().to_owned(), Arc::new(host));
+        }
+        hosts.extend(login_host.map(|host| (host.authority.as_str().to_owned(), host)));
+    }
+    hosts
 }
 
 fn compiled(

@@ -2,12 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Session;
+use super::{LoginId, Session};
 use crate::clock::Timestamp;
 use crate::identity::Claims;
 use crate::secret::Secret;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// What a login gives a session.
 #[derive(Debug)]
@@ -16,6 +16,19 @@ pub struct Login {
     pub claims: Claims,
     /// The ID token, which logout sends back as `id_token_hint`.
     pub id_token: Secret<String>,
+    /// The login that this one goes on with: the same agent's, in the same browser. None: a login of its own.
+    pub continues: Option<LoginId>,
+}
+
+/// What the sessions of one login have in common: what one of them hands to another.
+#[derive(Debug, Deserialize, Serialize)]
+pub struct Shared {
+    /// The login.
+    pub login: LoginId,
+    /// When the agent logged in.
+    pub logged_in_at: Timestamp,
+    /// The verified claims of the agent.
+    pub claims: Claims,
 }
 
 /// What is written: borrowed, so that sealing again, which activity asks for every minute, copies no claims and leaves no
@@ -23,6 +36,7 @@ pub struct Login {
 #[derive(Serialize)]
 struct PayloadRef<'a> {
     id: &'a [u8; 16],
+    login: LoginId,
     logged_in_at: Timestamp,
     active_at: Timestamp,
     claims: &'a Claims,
@@ -32,6 +46,7 @@ struct PayloadRef<'a> {
 #[derive(Deserialize)]
 struct Payload {
     id: [u8; 16],
+    login: LoginId,
     logged_in_at: Timestamp,
     active_at: Timestamp,
     claims: Claims,
@@ -48,6 +63,7 @@ impl Record {
     pub(super) fn encode(&self) -> Vec<u8> {
         let payload = PayloadRef {
             id: &self.session.id.0,
+            login: self.session.login,
             logged_in_at: self.session.logged_in_at,
             active_at: self.session.active_at,
             claims: &self.session.claims,
@@ -61,7 +77,8 @@ impl Record {
         let (&VERSION, payload) = bytes.split_first()? else { return None };
         let payload: Payload = postcard::from_bytes(payload).ok()?;
         Some(Self {
-            session: Session::new(payload.id, payload.claims, payload.logged_in_at, payload.active_at),
+            session: Session::new(payload.id, payload.claims, payload.logged_in_at, payload.active_at)
+                .of_login(payload.login),
             id_token: payload.id_token.map(Secret::new),
         })
     }
@@ -77,12 +94,14 @@ mod tests {
         let mut claims = Claims::new("s");
         claims.insert("roles", ClaimValue::List(vec!["a".into(), "b".into()]));
         claims.insert("custom", ClaimValue::Json("{\"a\":1}".into()));
-        let session = Session::new([7; 16], claims, Timestamp::from_secs(1), Timestamp::from_secs(2));
+        let session =
+            Session::new([7; 16], claims, Timestamp::from_secs(1), Timestamp::from_secs(2)).of_login(LoginId([8; 16]));
         let mut bytes = Record { session: session.clone(), id_token: Some(Secret::from("a.b.c")) }.encode();
         let read = Record::decode(&bytes).unwrap();
         assert_eq!((read.session.claims(), read.session.active_at), (session.claims(), session.active_at));
+        assert_eq!((read.session.id(), read.session.login()), (session.id(), session.login()));
         assert_eq!(read.id_token.unwrap().expose(), "a.b.c");
-        bytes[0] = 2;
+        bytes[0] = 1;
         assert!(Record::decode(&bytes).is_none() && Record::decode(&[]).is_none());
     }
 }

@@ -6,11 +6,11 @@ use std::time::Duration;
 use http::HeaderValue;
 use moka::sync::Cache;
 
-use super::codec::{Login, Record};
+use super::codec::{Login, Record, Shared};
 use super::cookie::{self, OwnCookies};
 use super::opened_before::OpenedBefore;
 use super::streams::{Ending, OpenStream, Stream, Streams};
-use super::{Lifetime, Session, SessionId, Standing};
+use super::{Lifetime, LoginId, Session, SessionId, Standing};
 use crate::clock::{Clock, Timestamp};
 use crate::crypto::aead::{OpenError, Purpose};
 use crate::crypto::key_ring::{KeyRing, KeyRings};
@@ -114,12 +114,34 @@ impl Sessions {
     pub fn start(&self, login: Login, cookies: &OwnCookies, host: &str) -> Option<(Session, Vec<HeaderValue>)> {
         let now = self.clock.now();
         let session = Session::new(random(), login.claims, now, now);
+        let session = match login.continues {
+            Some(login) => session.of_login(login),
+            None => session,
+        };
         let record = Record { session: session.clone(), id_token: Some(login.id_token) };
         let cookies = self.sealed(&record, cookies, host).or_else(|| {
             tracing::info!(session = session.pseudonym(), "the ID token is too large to keep: logout will do without");
             self.sealed(&Record { session: session.clone(), id_token: None }, cookies, host)
         })?;
         Some((session, cookies))
+    }
+
+    /// Starts a session at `host` that shares the login of another host's: a session and a pseudonym of its own, which end
+    /// with the login. None where the cookies would not hold the claims.
+    #[must_use]
+    pub fn join(&self, shared: Shared, cookies: &OwnCookies, host: &str) -> Option<(Session, Vec<HeaderValue>)> {
+        let session = Session::new(random(), shared.claims, shared.logged_in_at, self.clock.now());
+        let session = session.of_login(shared.login);
+        let cookies = self.sealed(&Record { session: session.clone(), id_token: None }, cookies, host)?;
+        Some((session, cookies))
+    }
+
+    /// What the cookies of `host` keep for the logout, whether or not their session has ended: its login, and the ID token
+    /// where that was small enough to keep. None where they hold no session.
+    #[must_use]
+    pub fn kept_for_logout(&self, cookies: &OwnCookies, host: &str) -> Option<(LoginId, Option<Secret<String>>)> {
+        let record = record(&self.keys.load(), &cookies.joined(cookie::PREFIX)?, host).ok()?;
+        Some((record.session.login, record.id_token))
     }
 
     /// The `Set-Cookie` values that record the agent's activity; none where the cookies no longer open.
@@ -134,11 +156,11 @@ impl Sessions {
         self.sealed(&record, cookies, host)
     }
 
-    /// Ends a session here and now, and at every other gateway once the promise is kept; gives back its ID token where
-    /// the cookies kept it.
+    /// Ends a session and every other one of its login, here and now, and at every other gateway once the promise is kept;
+    /// gives back its ID token where the cookies kept it.
     pub fn end(&self, session: &Session, cookies: &OwnCookies, host: &str) -> (Option<Secret<String>>, Durable) {
-        let durable = self.revocations.revoke(session.ending(self.lifetime.absolute + REMEMBERED));
-        self.streams.end(Ending::LoggedOut, |open| open.id == session.id);
+        let durable = self.revocations.revoke(session.ending(self.lifetime.absolute + REMEMBERED, self.clock.now()));
+        self.streams.end(Ending::LoggedOut, |open| open.login == session.login);
         let kept = cookies.joined(cookie::PREFIX).and_then(|value| record(&self.keys.load(), &value, host).ok());
         (kept.and_then(|record| record.id_token), durable)
     }
@@ -148,7 +170,7 @@ impl Sessions {
         let open = self.streams.add(Arc::clone(session), stream);
         // It is known before we look: an end between the two finds it.
         if self.has_ended(session) {
-            self.streams.end(Ending::LoggedOut, |open| open.id == session.id);
+            self.streams.end(Ending::LoggedOut, |open| open.login == session.login);
         }
         open
     }
@@ -243,7 +265,7 @@ mod tests {
     fn login(id_token: &str) -> Login {
         let mut claims = Claims::new("s-1");
         claims.insert("usual_name", ClaimValue::Text("L'Hôpital".into()));
-        Login { claims, id_token: Secret::from(id_token) }
+        Login { claims, id_token: Secret::from(id_token), continues: None }
     }
 
     /// What a browser sends back for these `Set-Cookie` values.
@@ -267,6 +289,32 @@ mod tests {
         assert!(matches!(sessions.open(&cookies, HOST), Opened::Expired(expired) if expired.id() == session.id()));
         clock.advance(Duration::from_secs(35 * 3600));
         assert!(matches!(sessions.open(&cookies, HOST), Opened::Ended), "too long ago to tell");
+    }
+
+    #[test]
+    fn the_sessions_of_one_login_end_together_and_at_their_own_hosts() {
+        let clock = clock();
+        let sessions = sessions(&clock);
+        let (first, set) = sessions.start(login("a.b.c"), &OwnCookies::default(), HOST).unwrap();
+        clock.advance(Duration::from_secs(600));
+        let other = "rh.example.fr";
+        let (joined, joined_set) = sessions.join(first.shared(), &OwnCookies::default(), other).unwrap();
+        assert_eq!((joined.login(), joined.logged_in_at()), (first.login(), first.logged_in_at()));
+        assert!(joined.id() != first.id() && joined.pseudonym() != first.pseudonym());
+        let again = Login { continues: Some(first.login()), ..login("d.e.f") };
+        let (_, again) = sessions.start(again, &OwnCookies::default(), HOST).unwrap();
+        let (own, own_set) = sessions.start(login("g.h.i"), &OwnCookies::default(), other).unwrap();
+        assert!(own.login() != first.login());
+        assert!(matches!(sessions.open(&jar(&joined_set), HOST), Opened::Unreadable(OpenError::Tampered)));
+        assert!(sessions.open(&jar(&joined_set), other).valid().is_some());
+        let (id_token, _durable) = sessions.end(&joined, &jar(&joined_set), other);
+        assert!(id_token.is_none(), "the first session keeps it");
+        for (set, host) in [(&set, HOST), (&again, HOST), (&joined_set, other)] {
+            assert!(matches!(sessions.open(&jar(set), host), Opened::Ended));
+        }
+        assert!(sessions.open(&jar(&own_set), other).valid().is_some());
+        let (login, id_token) = sessions.kept_for_logout(&jar(&set), HOST).unwrap();
+        assert!(login == first.login() && id_token.unwrap().expose() == "a.b.c");
     }
 
     #[test]

@@ -22,4 +22,4 @@ pub use provider::{Edit, Endpoint, Reply, Signer};
 pub use provider::{LogoutReturn, Provider, ec_key, rsa_key};
 pub use site::Route;
 pub use upstream::{Answer, Upstream, Who};
-pub use world::{DOCS, HOME, PAIE, Plan, RIE, World};
+pub use world::{DOCS, HOME, LOGIN, PAIE, Plan, RIE, World};

@@ -22,6 +22,8 @@ mod keys;
 mod login;
 mod logout;
 mod logs;
+mod many_hosts;
+mod many_hosts_attacked;
 mod open_connections;
 mod pages;
 mod paths;

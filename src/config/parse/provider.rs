@@ -23,6 +23,8 @@ pub(super) struct Provider {
     /// Where its table stands.
     pub(super) place: Place,
     pub(super) vocabulary: Vocabulary,
+    /// The one host where agents log in, where they do not at each.
+    pub(super) login_host: Option<Authority>,
     pub(super) redirect_path: String,
     pub(super) post_logout_redirect_path: String,
     /// Where it is written that real agents log in; none at an integration environment or another provider.
@@ -50,7 +52,7 @@ pub(super) fn read(section: &Section<'_>, name: &str, prefix: &str, surroundings
     let client = client(section, issuer, &vocabulary, surroundings);
     let (redirect_path, post_logout_redirect_path) = own_paths(section, prefix);
     let (name, place) = (name.to_owned(), section.place());
-    Provider { name, place, vocabulary, redirect_path, post_logout_redirect_path, production, client }
+    Provider { name, place, vocabulary, login_host: None, redirect_path, post_logout_redirect_path, production, client }
 }
 
 impl Provider {

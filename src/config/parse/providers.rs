@@ -4,6 +4,8 @@ use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 
 use super::provider::{self, Provider};
+use super::route;
+use crate::config::ServerConfig;
 use crate::config::diagnostic::{Diagnostic, Report};
 use crate::config::keys;
 use crate::config::raw::{Item, Section};
@@ -11,10 +13,12 @@ use crate::config::source::Place;
 use crate::config::suggest::nearest;
 use crate::config::surroundings::Surroundings;
 use crate::oidc;
-use crate::route::Authority;
+use crate::route::{Authority, Scheme};
 
 /// How a route refers to a provider.
 const KEY: &str = "provider";
+
+const LOGIN_HOST: &str = "login_host";
 
 pub(super) struct Providers {
     /// The default one first, where it is written. There is always one: where none is written, one that an error was
@@ -31,8 +35,9 @@ struct Claim {
     place: Place,
 }
 
-/// The providers of the configuration `main`; `prefix` is the gateway's own on every host.
-pub(super) fn read(main: &Section<'_>, prefix: &str, surroundings: &Surroundings) -> Providers {
+/// The providers of the configuration `main`.
+pub(super) fn read(main: &Section<'_>, server: &ServerConfig, surroundings: &Surroundings) -> Providers {
+    let prefix = &server.prefix;
     let by_default = main.section("provider", &keys::PROVIDER);
     let named = main.section("providers", &keys::PROVIDERS);
     let mut all = Vec::new();
@@ -46,7 +51,9 @@ pub(super) fn read(main: &Section<'_>, prefix: &str, surroundings: &Surroundings
     if all.is_empty() {
         all.push(provider::read(&by_default, oidc::DEFAULT, prefix, surroundings));
     }
-    Providers { all, hosts: RefCell::default(), used: RefCell::default() }
+    let mut providers = Providers { all, hosts: RefCell::default(), used: RefCell::default() };
+    providers.read_login_hosts(main, server.external_scheme);
+    providers
 }
 
 /// The table of the provider called `name`, as messages call it.
@@ -72,6 +79,33 @@ fn check_name(item: &Item<'_>) -> bool {
 }
 
 impl Providers {
+    /// `[login] host` is the default provider's, and `login_host` that of each other one.
+    fn read_login_hosts(&mut self, main: &Section<'_>, scheme: Scheme) {
+        let (login, named) = (main.section("login", &keys::LOGIN), main.section("providers", &keys::PROVIDERS));
+        login.refuse_unknown_keys();
+        let by_default = if login.is_written() { login.required("host") } else { None };
+        if let Some(item) = by_default {
+            self.read_login_host(oidc::DEFAULT, &item, scheme);
+        }
+        for provider in named.items() {
+            let item = provider.section(&keys::NAMED_PROVIDER).and_then(|section| section.item(LOGIN_HOST));
+            if let Some(item) = item {
+                self.read_login_host(provider.key(), &item, scheme);
+            }
+        }
+    }
+
+    fn read_login_host(&mut self, name: &str, item: &Item<'_>, scheme: Scheme) {
+        let Some(index) = self.all.iter().position(|provider| provider.name == name) else {
+            let nobody = Diagnostic::error(&item.key_place(), "[login] is for [provider], which is missing");
+            return item.report(nobody.help(format!("write `{LOGIN_HOST}` in [providers.NAME]")));
+        };
+        let Some(host) = route::host(item, scheme) else { return };
+        self.all[index].check_host(item, &host);
+        self.claim_host(item, &host, (&self.all[index], "a login host".to_owned()));
+        self.all[index].login_host = Some(host);
+    }
+
     /// The provider of a route; any of them where an error was told.
     pub(super) fn of(&self, route: &Section<'_>) -> &Provider {
         let item = route.item(KEY);

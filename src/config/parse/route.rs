@@ -14,7 +14,7 @@ use crate::config::vocabulary::Vocabulary;
 use crate::config::{LogoutPath, RouteConfig, keys, names, quantity};
 use crate::http_ext::{folded_name, folds_under};
 use crate::policy::Rules;
-use crate::route::{Authority, PathPrefix};
+use crate::route::{Authority, PathPrefix, Scheme};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(5 * 60);
@@ -87,18 +87,22 @@ fn authority(
     (path, provider): (Option<&PathPrefix>, &Provider),
 ) -> Option<Authority> {
     let item = section.required("host")?;
-    if item.text().is_some_and(|text| text.contains('*')) {
-        item.report(item.error("a host with `*` is not available in this version").help("write a route for each host"));
-        return None;
-    }
-    let authority: Authority = item.read(str::parse)?;
-    let authority = authority.normalized(site.scheme);
+    let authority = host(&item, site.scheme)?;
     provider.check_host(&item, &authority);
     site.providers.claim_host(&item, &authority, (provider, route_called(section)));
     if let Some(path) = path {
         site.note_address(&item, &authority, path);
     }
     Some(authority)
+}
+
+/// A host that agents see.
+pub(super) fn host(item: &Item<'_>, scheme: Scheme) -> Option<Authority> {
+    if item.text().is_some_and(|text| text.contains('*')) {
+        item.report(item.error("a host with `*` is not available in this version").help("write a route for each host"));
+        return None;
+    }
+    item.read(str::parse).map(|authority: Authority| authority.normalized(scheme))
 }
 
 /// The route as messages call it.

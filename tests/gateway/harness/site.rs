@@ -189,6 +189,26 @@ impl Site {
         )
     }
 
+    /// Has the agents of every host of the default provider log in at `host`.
+    pub fn log_in_at(&mut self, host: &str) -> &mut Self {
+        self.set("login", "host", &format!("{host:?}"))
+    }
+
+    /// The authorities to register at a provider: the login host alone, where there is one.
+    pub fn registered(&self, provider: Option<&str>) -> Vec<String> {
+        let login_host = match provider {
+            None => self.settings.get("login").and_then(|login| login.get("host")),
+            Some(name) => {
+                let section = self.settings.get(format!("providers.{name}").as_str());
+                section.and_then(|provider| provider.get("login_host"))
+            }
+        };
+        match login_host {
+            Some(host) => vec![host.trim_matches('"').to_owned()],
+            None => self.hosts(provider).into_iter().map(str::to_owned).collect(),
+        }
+    }
+
     /// The authorities whose agents log in at a provider, each once.
     pub fn hosts(&self, provider: Option<&str>) -> Vec<&str> {
         let routes = self.routes.iter().filter(|route| route.provider.as_deref() == provider);

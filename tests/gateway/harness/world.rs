@@ -22,6 +22,8 @@ pub const PAIE: &str = "paie.test";
 pub const DOCS: &str = "docs.test";
 /// The host whose agents log in at another provider, where there is one.
 pub const RIE: &str = "rie.test";
+/// The login host, where there is one.
+pub const LOGIN: &str = "login.test";
 /// The first page of the application at [`PAIE`].
 pub const HOME: &str = "https://paie.test/";
 
@@ -114,7 +116,7 @@ impl Plan {
 fn register(provider: &Provider, more: &[(String, Provider)], site: &Site) {
     let more = more.iter().map(|(name, provider)| (Some(name.as_str()), provider));
     for (name, provider) in std::iter::once((None, provider)).chain(more) {
-        let at_each = |path: &str| site.hosts(name).iter().map(|host| format!("https://{host}{path}")).collect();
+        let at_each = |path: &str| site.registered(name).iter().map(|host| format!("https://{host}{path}")).collect();
         let client = &mut provider.state().client;
         client.redirect_uris = at_each(CALLBACK);
         client.post_logout_redirect_uris = at_each("/.portillon/signed-out");
