@@ -231,7 +231,10 @@ impl Desk<'_> {
         }
         match self.visit.opened.valid() {
             Some(_) => Reply::see_other(&self.site.endpoint("me"), "still_logged_in"),
-            None => self.page(&Message::SignedOut { application_url: "/" }),
+            None => self.page(&Message::SignedOut {
+                everywhere: self.visit.host.is_login_host || self.visit.host.login_host.is_some(),
+                application_url: "/",
+            }),
         }
     }
 

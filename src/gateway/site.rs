@@ -62,7 +62,7 @@ pub struct Host {
     /// provider's login began opens nowhere else, whatever the configuration says later.
     pub context: String,
     /// The host where its agents log in and out at the provider, where that is another one.
-    pub login_host: Option<Arc<Host>>,
+    pub login_host: Option<Arc<Self>>,
     /// Whether the agents of other hosts log in here.
     pub is_login_host: bool,
     /// The redirect URI to register, where agents log in here.

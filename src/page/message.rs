@@ -96,6 +96,8 @@ pub enum Message<'a> {
     },
     /// 200: the session is over.
     SignedOut {
+        /// Whether the login was for other hosts too, whose sessions are over as well.
+        everywhere: bool,
         /// The application, which logs in again.
         application_url: &'a str,
     },

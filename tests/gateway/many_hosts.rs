@@ -101,7 +101,7 @@ async fn a_logout_at_any_host_ends_the_sessions_of_all_and_the_login_at_the_prov
         let page = world.log_out_at(&mut browser, left).await;
         assert_eq!(page.status(), 200, "{left}: {}", page.said());
         assert_eq!(page.url.host_str(), Some(left), "back where the agent was: {:?}", page.hops);
-        assert!(page.url.path().ends_with("/signed-out"), "{:?}", page.url);
+        assert!(page.url.path().ends_with("/signed-out") && page.said().contains("toutes"), "{:?}", page.url);
         assert_eq!(world.provider.count(Endpoint::EndSession), 1);
         let asked = world.provider.last(Endpoint::EndSession);
         assert_eq!(asked.parameter("id_token_hint"), Some(world.provider.last_id_token().as_str()), "{left}");

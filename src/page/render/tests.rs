@@ -204,8 +204,10 @@ fn a_script_gets_problem_details() {
 
 #[test]
 fn what_is_no_problem_is_a_page_for_a_script_too() {
-    let answer =
-        pages().render(&Message::SignedOut { application_url: "/" }, &View { format: Format::Problem, ..VIEW });
+    let answer = pages().render(
+        &Message::SignedOut { everywhere: false, application_url: "/" },
+        &View { format: Format::Problem, ..VIEW },
+    );
     assert_eq!(headers(&answer)["content-type"], "text/html; charset=utf-8");
 }
 
@@ -230,8 +232,8 @@ fn a_status_that_asks_for_a_field_has_it() {
 fn reason_codes_tell_messages_apart() {
     let reasons = sample::reasons();
     let codes: BTreeSet<_> = sample::messages(&reasons).iter().map(Message::reason_code).collect();
-    // `Form`, `Me` and `Refused` stand twice among the samples.
-    assert_eq!(codes.len() + 3, sample::messages(&reasons).len());
+    // `Form`, `Me`, `Refused` and `SignedOut` stand twice among the samples.
+    assert_eq!(codes.len() + 4, sample::messages(&reasons).len());
     assert!(codes.iter().all(|code| code.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')));
     assert_eq!(Message::LoginLoop { cause: LoopCause::Key, retry_url: "/" }.reason_code(), "login_loop_key");
 }

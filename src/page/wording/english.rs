@@ -29,7 +29,9 @@ pub(super) fn wording<'a>(message: &Message<'a>, provider: &str) -> Wording<'a> 
         Message::ProviderUnavailable { retry_url } => login::provider_unavailable(provider).link(RETRY, retry_url),
         Message::Refused { application, .. } => refused(application),
         Message::SessionEnded { login_url } => session_ended(login_url),
-        Message::SignedOut { application_url } => signed_out(provider).link("Log in again", application_url),
+        Message::SignedOut { everywhere, application_url } => {
+            signed_out(*everywhere, provider).link("Log in again", application_url)
+        }
         Message::StoreUnavailable { retry_url } => store_unavailable().link(RETRY, retry_url),
         Message::Unauthenticated { login_url } => unauthenticated().link(LOG_IN, login_url),
         Message::UnknownSite { host } => unknown_site(host),
@@ -105,8 +107,13 @@ fn store_unavailable() -> Wording<'static> {
     .advise("Your session is not lost: try again in a few minutes, without logging in again.")
 }
 
-fn signed_out(provider: &str) -> Wording<'static> {
-    Wording::say("Your session is closed", "You have logged out of this application.")
+fn signed_out(everywhere: bool, provider: &str) -> Wording<'static> {
+    let lead = if everywhere {
+        "You have logged out of this application, and of all that the same login had opened."
+    } else {
+        "You have logged out of this application."
+    };
+    Wording::say("Your session is closed", lead)
         .advise(format!("Other sites that you opened with {provider} stay open: log out of each of them as well."))
         .advise("On a shared computer, close every browser window before you leave.")
 }

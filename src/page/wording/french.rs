@@ -29,7 +29,9 @@ pub(super) fn wording<'a>(message: &Message<'a>, provider: &str) -> Wording<'a> 
         Message::ProviderUnavailable { retry_url } => login::provider_unavailable(provider).link(RETRY, retry_url),
         Message::Refused { application, .. } => refused(application),
         Message::SessionEnded { login_url } => session_ended(login_url),
-        Message::SignedOut { application_url } => signed_out(provider).link("Se reconnecter", application_url),
+        Message::SignedOut { everywhere, application_url } => {
+            signed_out(*everywhere, provider).link("Se reconnecter", application_url)
+        }
         Message::StoreUnavailable { retry_url } => store_unavailable().link(RETRY, retry_url),
         Message::Unauthenticated { login_url } => unauthenticated().link(LOG_IN, login_url),
         Message::UnknownSite { host } => unknown_site(host),
@@ -115,8 +117,13 @@ fn store_unavailable() -> Wording<'static> {
     .advise("Votre session n’est pas perdue : réessayez dans quelques minutes, sans vous reconnecter.")
 }
 
-fn signed_out(provider: &str) -> Wording<'static> {
-    Wording::say("Votre session est fermée", "La déconnexion de cette application est terminée.")
+fn signed_out(everywhere: bool, provider: &str) -> Wording<'static> {
+    let lead = if everywhere {
+        "La déconnexion de cette application, et de toutes celles que la même connexion avait ouvertes, est terminée."
+    } else {
+        "La déconnexion de cette application est terminée."
+    };
+    Wording::say("Votre session est fermée", lead)
         .advise(format!(
             "Les autres sites ouverts avec {provider} restent ouverts\u{a0}: déconnectez-vous aussi de chacun d’eux."
         ))
