@@ -5,7 +5,9 @@ use std::collections::HashSet;
 use crate::harness::browser::{form_post, parse};
 use crate::harness::cookies::Policy;
 use crate::harness::logs::Watch;
-use crate::harness::{Agent, Browser, DOCS, Edit, Endpoint, HOME, LOGIN, PAIE, Page, Plan, Reply, Request, World};
+use crate::harness::{
+    Agent, Answer, Browser, DOCS, Edit, Endpoint, HOME, LOGIN, PAIE, Page, Plan, Reply, Request, World,
+};
 
 const AT_DOCS: &str = "https://docs.test/";
 
@@ -312,5 +314,39 @@ async fn each_provider_has_a_login_host_of_its_own_or_none() {
     // Without `[login]` nothing is handed off.
     let here = world.send(&Request::get("login.test", "/.portillon/me").navigation()).await;
     assert_eq!(here.status, 303);
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_open_at_one_host_ends_with_a_logout_at_another() {
+    let world = world().await;
+    let (feeder, answer) = Answer::fed("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+    world.upstream.answer("/fil", answer);
+    let mut browser = world.browser();
+    arrives(&world, &mut browser, &Agent::angela(), HOME).await;
+    arrives(&world, &mut browser, &Agent::angela(), AT_DOCS).await;
+    world.expects(&Agent::angela(), "GET /fil");
+    let request = Request::get(DOCS, "/fil").with("Accept", "text/event-stream");
+    let mut stream = world.connect().await;
+    stream.send(browser.with_cookies(&parse(AT_DOCS), request).to_bytes()).await;
+    assert_eq!(stream.head().await.word(1), "200");
+    world.log_out_at(&mut browser, PAIE).await;
+    while !stream.bytes().await.is_empty() {}
+    drop(feeder);
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_form_that_met_an_expired_session_waits_for_the_login_at_the_login_host() {
+    let world = world().await;
+    let mut browser = world.logged_in(&Agent::angela()).await;
+    world.advance(61);
+    let save = parse("https://paie.test/enregistrer");
+    let said = browser.send(&save, form_post(&save, "motif=un+an+et+demi")).await.said();
+    let at = said.find("/.portillon/form?id=").unwrap_or_else(|| panic!("not kept: {said}"));
+    let form = format!("https://paie.test{}", said[at..].split('"').next().unwrap());
+    let page = browser.open(&form).await;
+    assert_eq!((page.status(), page.url.as_str(), page.logins()), (200, form.as_str(), 1));
+    assert!(page.said().contains("un an et demi"), "{}", page.said());
     world.finish().await;
 }
