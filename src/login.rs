@@ -4,6 +4,8 @@
 //! One sealed cookie per attempt, bound to its `state`, holds what only this browser may know. The `state` itself is
 //! sealed too and carries the page asked for, so that an answer that comes late, twice, or in another tab still ends
 //! there. Rounds are counted: three logins that never arrive are a loop, and end with a page that says why.
+//!
+//! Where many hosts have one login host, the same cookie and `state` pass the login on to each: [`hand_off`].
 
 pub mod authorization;
 pub mod callback;
