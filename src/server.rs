@@ -178,7 +178,7 @@ pub async fn start(config: Config, options: Options) -> Result<Running, StartErr
 fn journal(config: &Config, clock: &Clock) -> Result<Arc<dyn Journal>, StartError> {
     Ok(match &config.store.kind {
         StoreKind::Embedded => Arc::new(Embedded::open(&config.server.state_dir, clock)?),
-        StoreKind::Redis(settings) => Arc::new(Redis::new(settings.clone())?),
+        StoreKind::Redis(settings) => Arc::new(Redis::new(settings.clone(), clock.clone())?),
     })
 }
 

@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use crate::clock::Timestamp;
 
 pub mod embedded;
+pub mod records;
 pub mod redis;
 mod revocations;
 

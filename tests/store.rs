@@ -8,6 +8,8 @@
 mod conformance;
 #[path = "store/embedded.rs"]
 mod embedded;
+#[path = "store/records.rs"]
+mod records;
 #[path = "store/redis.rs"]
 mod redis;
 #[path = "store/revocations.rs"]

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use tokio::runtime::Builder;
 
 use super::{configuration, counted, tell};
+use crate::clock::Clock;
 use crate::config::{Config, DEFAULT_FILE, Loaded, ProviderConfig, Purpose, StoreKind};
 use crate::oidc;
 use crate::route::Authority;
@@ -43,7 +44,7 @@ pub fn execute(args: &Args) -> ExitCode {
 fn store(kind: &StoreKind) -> String {
     let StoreKind::Redis(settings) = kind else { return String::new() };
     let asked = || -> Result<(), StoreError> {
-        let journal = Redis::new(settings.clone())?;
+        let journal = Redis::new(settings.clone(), Clock::system())?;
         let runtime = Builder::new_current_thread().enable_all().build().map_err(StoreError::new)?;
         runtime.block_on(journal.read(&Cursor::default())).map(drop)
     };

@@ -14,6 +14,7 @@ use redb::{ConcurrencyMode, Database, ReadableDatabase as _, ReadableTable as _,
 use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 
+use super::records::embedded::RECORDS;
 use super::{Cursor, Entry, Journal, Name, Page, StoreError};
 use crate::clock::{Clock, Timestamp};
 
@@ -38,6 +39,7 @@ const CACHE: usize = 1024 * 1024;
 /// A journal in a file.
 pub struct Embedded {
     database: Arc<Database>,
+    pub(super) clock: Clock,
 }
 
 impl Embedded {
@@ -66,11 +68,11 @@ impl Embedded {
             // A gateway that is on its way out still reads.
             tracing::debug!(%error, "the journal of ended sessions was not compacted");
         }
-        Ok(Self { database: Arc::new(database) })
+        Ok(Self { database: Arc::new(database), clock: clock.clone() })
     }
 
     /// The disk is no place to wait for on a thread that serves requests.
-    async fn blocking<T: Send + 'static>(
+    pub(super) async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Database) -> Result<T, redb::Error> + Send + 'static,
     ) -> Result<T, StoreError> {
@@ -131,6 +133,7 @@ fn drop_expired(database: &Database, now: Timestamp) -> Result<(), StoreError> {
             let mut table = transaction.open_table(ENDED)?;
             let last = table.last()?.map(|(place, _)| place.value());
             table.retain(|place, (_, expires)| Some(place) == last || expires > now.as_secs())?;
+            transaction.open_table(RECORDS)?.retain(|_, (expires, _)| expires > now.as_secs())?;
         }
         transaction.commit()?;
         Ok(())

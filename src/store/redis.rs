@@ -9,8 +9,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use redis::aio::ConnectionLike;
+use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::cluster::{ClusterClient, ClusterClientBuilder};
+use redis::cluster_async::ClusterConnection;
 use redis::sentinel::{SentinelClientBuilder, SentinelServerType};
 use redis::streams::StreamReadReply;
 use redis::{
@@ -21,8 +22,9 @@ use rustls::pki_types::CertificateDer;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
+use super::records::link::Link;
 use super::{Cursor, Entry, Journal, Name, Page, StoreError};
-use crate::clock::Timestamp;
+use crate::clock::{Clock, Timestamp};
 use crate::secret::Secret;
 
 /// How long the server holds a reader back that has read everything.
@@ -69,10 +71,12 @@ pub struct Settings {
 
 /// A journal in Redis.
 pub struct Redis {
-    settings: Settings,
+    pub(super) settings: Settings,
     stream: String,
     reader: Mutex<Option<Connection>>,
     writer: Mutex<Option<Connection>>,
+    pub(super) records: Link,
+    pub(super) clock: Clock,
 }
 
 impl Redis {
@@ -81,12 +85,13 @@ impl Redis {
     /// # Errors
     ///
     /// [`StoreError`] where a URL is none.
-    pub fn new(settings: Settings) -> Result<Self, StoreError> {
+    pub fn new(settings: Settings, clock: Clock) -> Result<Self, StoreError> {
         for url in &settings.urls {
             url.as_str().into_connection_info().map_err(StoreError::new)?;
         }
         let stream = format!("{}ended-sessions", settings.prefix);
-        Ok(Self { settings, stream, reader: Mutex::default(), writer: Mutex::default() })
+        let (reader, writer, records) = (Mutex::default(), Mutex::default(), Link::default());
+        Ok(Self { settings, stream, reader, writer, records, clock })
     }
 
     /// Runs `pipeline` over the connection in `slot`, which is made where there is none.
@@ -148,18 +153,20 @@ impl Journal for Redis {
 }
 
 impl Settings {
-    async fn connect(&self) -> RedisResult<Connection> {
+    pub(super) async fn connect(&self) -> RedisResult<Connection> {
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(PATIENCE))
             .set_response_timeout(Some(BLOCK + PATIENCE));
-        Ok(Connection(match &self.mode {
-            Mode::Single => Box::new(self.client()?.get_multiplexed_async_connection_with_config(&config).await?),
+        Ok(match &self.mode {
+            Mode::Single => {
+                Connection::One(self.client()?.get_multiplexed_async_connection_with_config(&config).await?)
+            }
             Mode::Sentinel(master) => {
                 let mut client = self.sentinels(master)?.build()?;
-                Box::new(client.get_async_connection_with_config(&config).await?)
+                Connection::One(client.get_async_connection_with_config(&config).await?)
             }
-            Mode::Cluster => Box::new(self.cluster()?.get_async_connection().await?),
-        }))
+            Mode::Cluster => Connection::Cluster(self.cluster()?.get_async_connection().await?),
+        })
     }
 
     fn client(&self) -> RedisResult<Client> {
@@ -230,12 +237,19 @@ fn pem(certificate: &CertificateDer<'static>) -> String {
     format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))
 }
 
-/// A connection, whatever the servers' mode.
-struct Connection(Box<dyn ConnectionLike + Send>);
+/// A connection, whatever the servers' mode. Its clones share it.
+#[derive(Clone)]
+pub(super) enum Connection {
+    One(MultiplexedConnection),
+    Cluster(ClusterConnection),
+}
 
 impl ConnectionLike for Connection {
     fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
-        self.0.req_packed_command(command)
+        match self {
+            Self::One(connection) => connection.req_packed_command(command),
+            Self::Cluster(connection) => connection.req_packed_command(command),
+        }
     }
 
     fn req_packed_commands<'a>(
@@ -244,11 +258,17 @@ impl ConnectionLike for Connection {
         offset: usize,
         count: usize,
     ) -> RedisFuture<'a, Vec<Value>> {
-        self.0.req_packed_commands(pipeline, offset, count)
+        match self {
+            Self::One(connection) => connection.req_packed_commands(pipeline, offset, count),
+            Self::Cluster(connection) => connection.req_packed_commands(pipeline, offset, count),
+        }
     }
 
     fn get_db(&self) -> i64 {
-        self.0.get_db()
+        match self {
+            Self::One(connection) => connection.get_db(),
+            Self::Cluster(connection) => connection.get_db(),
+        }
     }
 }
 

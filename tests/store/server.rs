@@ -5,6 +5,7 @@ use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use portillon::clock::Clock;
 use portillon::secret::Secret;
 use portillon::store::redis::{Mode, Redis, Settings};
 
@@ -113,7 +114,7 @@ pub fn settings(mode: Mode, url: String) -> Settings {
 }
 
 pub fn journal(settings: &Settings) -> Redis {
-    Redis::new(settings.clone()).unwrap()
+    Redis::new(settings.clone(), Clock::system()).unwrap()
 }
 
 pub fn secret(text: &str) -> Option<Secret<String>> {
