@@ -35,6 +35,7 @@ use crate::login::callback::Redeemed;
 use crate::oidc::Provider;
 use crate::stash::{InMemory, Stash};
 use crate::store::embedded::Embedded;
+use crate::store::records::{Backend, RecordError, Records};
 use crate::store::redis::Redis;
 use crate::store::{Journal, Revocations, StoreError};
 use crate::telemetry::log::LogFormat;
@@ -77,6 +78,9 @@ pub enum StartError {
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The store cannot be read.
+    #[error(transparent)]
+    Records(#[from] RecordError),
     /// The state folder cannot be made.
     #[error("{path}: {error}", path = path.display())]
     StateDir {
@@ -155,14 +159,16 @@ pub async fn start(config: Config, options: Options) -> Result<Running, StartErr
     make_private(&config.server.state_dir)?;
     let keys = KeyRing::open_or_create(&config.server.keys_dir, options.clock.now())?;
     let revocations = Arc::new(Revocations::new(options.clock.clone()));
-    let journal = journal(&config, &options.clock)?;
-    learn(&config.store.kind, &revocations, &*journal).await?;
     let keys = Arc::new(KeyRings::new(keys, Some(config.server.keys_dir.clone())));
+    let (journal, backend) = store(&config, &options.clock)?;
+    let records = Records::new(backend, Arc::clone(&keys), options.clock.clone());
+    learn(&config.store.kind, &revocations, (&*journal, &records)).await?;
     let services = Services {
         stash: Arc::new(Stash::new(Arc::clone(&keys), options.clock.clone(), Box::<InMemory>::default())),
         keys,
         clock: options.clock,
         revocations,
+        records,
         redeemed: Arc::new(Redeemed::default()),
         metrics: Metrics::new(),
     };
@@ -174,18 +180,32 @@ pub async fn start(config: Config, options: Options) -> Result<Running, StartErr
     Ok(Running::begin(&config, (site, journal), certificates, (bound, admin_sockets)))
 }
 
-/// Where ended sessions are kept.
-fn journal(config: &Config, clock: &Clock) -> Result<Arc<dyn Journal>, StartError> {
+/// Where ended sessions and records are kept.
+fn store(config: &Config, clock: &Clock) -> Result<(Arc<dyn Journal>, Arc<dyn Backend>), StartError> {
     Ok(match &config.store.kind {
-        StoreKind::Embedded => Arc::new(Embedded::open(&config.server.state_dir, clock)?),
-        StoreKind::Redis(settings) => Arc::new(Redis::new(settings.clone(), clock.clone())?),
+        StoreKind::Embedded => {
+            let embedded = Arc::new(Embedded::open(&config.server.state_dir, clock)?);
+            (Arc::clone(&embedded) as _, embedded)
+        }
+        StoreKind::Redis(settings) => {
+            let redis = Arc::new(Redis::new(settings.clone(), clock.clone())?);
+            (Arc::clone(&redis) as _, redis)
+        }
     })
 }
 
 /// Nobody is let in before the ended sessions are known. A store across a network may be down for a moment: then its
 /// staleness counts from now on.
-async fn learn(kind: &StoreKind, revocations: &Revocations, journal: &dyn Journal) -> Result<(), StartError> {
-    match (kind, revocations.catch_up(journal).await) {
+async fn learn(
+    kind: &StoreKind,
+    revocations: &Revocations,
+    (journal, records): (&dyn Journal, &Records),
+) -> Result<(), StartError> {
+    let learnt = async {
+        revocations.catch_up(journal).await?;
+        revocations.catch_up_with_many(records).await
+    };
+    match (kind, learnt.await) {
         (StoreKind::Embedded, outcome) => outcome?,
         (StoreKind::Redis(_), Err(error)) => {
             tracing::error!(reason = "store_down", %error, "started without knowing which sessions have ended");
@@ -220,7 +240,9 @@ impl Running {
         let keys = Arc::clone(&site.load().services.keys);
         background.spawn(async move { keys.follow().await });
         let (reader, written) = (Arc::clone(&site.load().services.revocations), Arc::clone(&journal));
-        let writer = Arc::clone(&reader);
+        let (writer, many) = (Arc::clone(&reader), Arc::clone(&reader));
+        let records = site.load().services.records.clone();
+        background.spawn(async move { many.follow_many(&records).await });
         background.spawn(async move { reader.follow(&*journal).await });
         background.spawn(async move { writer.write(&*written).await });
         background.spawn(end_expired(Arc::clone(&site)));

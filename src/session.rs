@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Timestamp;
 use crate::crypto::{base64url, equal, sha256};
 use crate::identity::Claims;
-use crate::store::{Entry, Name};
+use crate::store::{Entry, Name, Subject};
 
 mod codec;
 pub mod cookie;
@@ -151,6 +151,13 @@ impl Session {
     #[must_use]
     pub fn pseudonym(&self) -> &str {
         &self.pseudonym
+    }
+
+    /// What revocations of many sessions know it by.
+    #[must_use]
+    pub fn subject(&self) -> Subject<'_> {
+        let claims = &self.claims;
+        Subject { sub: claims.sub(), idp_id: claims.text("idp_id"), logged_in_at: self.logged_in_at }
     }
 
     /// When the agent logged in.

@@ -8,12 +8,14 @@ use async_trait::async_trait;
 
 use crate::clock::Timestamp;
 
+mod broad;
 pub mod embedded;
 pub mod records;
 pub mod redis;
 mod revocations;
 
-pub use revocations::{Durable, OnFailure, Policy, Revocations, Status};
+pub use broad::{Scope, Subject};
+pub use revocations::{Durable, OnFailure, Policy, Revocations, Status, Told};
 
 /// Names an ended session: half of a SHA-256 of its identifier.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]

@@ -26,6 +26,7 @@ use crate::route::{Authority, PathPrefix, Scheme, Table};
 use crate::session::{SessionId, Sessions};
 use crate::signature::{self, Signer};
 use crate::stash::{self, Stash};
+use crate::store::records::Records;
 use crate::store::{self, Revocations};
 use crate::telemetry::metrics::{Metrics, RouteMetrics};
 use crate::upstream::Upstream;
@@ -43,6 +44,8 @@ pub struct Services {
     pub stash: Arc<Stash>,
     /// The states redeemed before.
     pub redeemed: Arc<Redeemed>,
+    /// What outlives a cookie, besides ended sessions.
+    pub records: Records,
     /// What is counted.
     pub metrics: Metrics,
 }

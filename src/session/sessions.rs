@@ -212,7 +212,7 @@ impl Sessions {
 
     /// Whether it was ended before its limits, as far as anybody here knows.
     fn has_ended(&self, session: &Session) -> bool {
-        self.revocations.has(&session.name)
+        self.revocations.has(&session.name) || self.revocations.covers(&session.subject())
     }
 
     /// Whether an end of this session, had there been one, would be forgotten by now.

@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
+use super::broad::{Broad, Scope, Subject};
+use super::records::{RecordError, Records};
 use super::{Cursor, Entry, Journal, Name, StoreError};
 use crate::clock::{Clock, Timestamp};
 
@@ -74,7 +76,17 @@ pub struct Revocations {
     /// When the journal was read last, in milliseconds since the start: requests look at it, and wait for nobody.
     read_at: AtomicU64,
     error: Mutex<Option<StoreError>>,
-    told: broadcast::Sender<Name>,
+    told: broadcast::Sender<Told>,
+    broad: Broad,
+}
+
+/// What turned out to have ended elsewhere.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Told {
+    /// The sessions of many.
+    Many,
+    /// One session.
+    One(Name),
 }
 
 struct Queued {
@@ -109,6 +121,7 @@ impl Revocations {
             read_at: AtomicU64::new(0),
             error: Mutex::default(),
             told: broadcast::Sender::new(TOLD),
+            broad: Broad::new(),
         }
     }
 
@@ -116,6 +129,38 @@ impl Revocations {
     #[must_use]
     pub fn has(&self, name: &Name) -> bool {
         self.known.read().unwrap_or_else(PoisonError::into_inner).contains_key(name)
+    }
+
+    /// Whether a revocation of many sessions ends this one, as far as is known here.
+    #[must_use]
+    pub fn covers(&self, subject: &Subject<'_>) -> bool {
+        self.broad.covers(subject)
+    }
+
+    /// Ends the sessions of `scope` that began until now, here at once and at every other gateway when this returns or
+    /// soon after. None of them can live longer than `life`.
+    ///
+    /// # Errors
+    ///
+    /// [`RecordError`] where the store does not have it yet: it is written as soon as the store answers.
+    pub async fn revoke_many(&self, scope: Scope, life: Duration, records: &Records) -> Result<(), RecordError> {
+        let written = self.broad.revoke(scope, life, records).await;
+        let _ = self.told.send(Told::Many);
+        written
+    }
+
+    /// Reads which sessions of many were revoked.
+    ///
+    /// # Errors
+    ///
+    /// [`RecordError`] where the store cannot be read.
+    pub async fn catch_up_with_many(&self, records: &Records) -> Result<(), RecordError> {
+        self.broad.look(records).await.map(drop)
+    }
+
+    /// Reads the revocations of many sessions for ever, and writes again what `records` lost.
+    pub async fn follow_many(&self, records: &Records) {
+        self.broad.follow(records, || drop(self.told.send(Told::Many))).await;
     }
 
     /// Ends a session here and now, and at every other gateway once the promise is kept.
@@ -128,7 +173,7 @@ impl Revocations {
 
     /// Tells of each session that turns out to have ended elsewhere.
     #[must_use]
-    pub fn subscribe(&self) -> broadcast::Receiver<Name> {
+    pub fn subscribe(&self) -> broadcast::Receiver<Told> {
         self.told.subscribe()
     }
 
@@ -221,7 +266,7 @@ impl Revocations {
     fn learn(&self, entries: &[Entry]) {
         self.know(entries, |name| {
             // Nobody may be listening.
-            let _ = self.told.send(name);
+            let _ = self.told.send(Told::One(name));
         });
     }
 
@@ -275,7 +320,8 @@ impl Revocations {
 
     fn age(&self) -> Duration {
         let now = milliseconds(self.started.elapsed());
-        Duration::from_millis(now.saturating_sub(self.read_at.load(Ordering::Relaxed)))
+        let age = Duration::from_millis(now.saturating_sub(self.read_at.load(Ordering::Relaxed)));
+        age.max(self.broad.age())
     }
 
     fn lock_error(&self) -> MutexGuard<'_, Option<StoreError>> {

@@ -1,8 +1,13 @@
 //! A copy of a session cookie is of no use once its session has ended: after a restart, and at every gateway that shares
 //! the store; and what agents see while there is no store.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use portillon::crypto::key_ring::{KeyRing, KeyRings};
+use portillon::store::records::Records;
+use portillon::store::redis::Redis;
+use portillon::store::{Revocations, Scope};
 use tokio::time::{sleep, timeout};
 
 use crate::harness::browser::{form_post, navigation, parse};
@@ -126,5 +131,44 @@ async fn nobody_is_let_in_on_old_knowledge_and_everything_mends_itself() {
     redis.start_again();
     until(&world, world.gateway(), &request, |answer| answer.status == 200).await;
     assert_eq!(world.admin("/readyz").await.status, 200);
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_sessions_of_an_agent_end_at_every_gateway_and_later_ones_do_not() {
+    let mut redis = Server::start(&[]);
+    let world = sharing(&redis, "\"1h\"").await;
+    let mut angela = world.logged_in(&Agent::angela()).await;
+    let mut eloise = world.logged_in(&Agent::eloise()).await;
+    let copy = copied(&mut angela);
+
+    // What a gateway of the group does, once an administrator asks for it.
+    let ring = KeyRing::load(&world.folder.path().join("keys")).unwrap();
+    let keys = Arc::new(KeyRings::new(ring, None));
+    let store = Redis::new(redis.settings(), world.clock.clone()).unwrap();
+    let (records, told) = (Records::new(Arc::new(store), keys, world.clock.clone()), Instant::now());
+    let revocations = Revocations::new(world.clock.clone());
+    let sub = Agent::angela().claims["sub"].as_str().unwrap().to_owned();
+    revocations.revoke_many(Scope::Agent(sub), Duration::from_secs(3600), &records).await.unwrap();
+
+    until(&world, world.gateway(), &copy, |answer| answer.status == 303).await;
+    assert!(told.elapsed() < Duration::from_secs(2), "{:?}", told.elapsed());
+    world.expects(&Agent::eloise(), "GET /");
+    assert_eq!(ask(world.gateway(), &copied(&mut eloise)).await.status, 200, "nobody else's session");
+    assert!(!redis.cli(&["keys", "*"]).contains(&Agent::angela().claims["sub"].as_str().unwrap()[..8]));
+
+    // The store loses everything: the gateway that runs knows, and tells the next one.
+    redis.kill();
+    redis.start_again();
+    redis.until(&["zcard", "portillon:revocation"], |number| number.trim() == "1");
+    let folder = tempfile::tempdir().unwrap();
+    let next = sibling(&world, &folder).await;
+    assert_eq!(ask(&next, &copy).await.status, 303, "a gateway reads them before it serves");
+
+    world.advance(1);
+    let mut again = world.logged_in(&Agent::angela()).await;
+    world.expects(&Agent::angela(), "GET /");
+    assert_eq!(ask(&next, &copied(&mut again)).await.status, 200, "a login after that is a new one");
+    next.stop().await;
     world.finish().await;
 }

@@ -174,11 +174,16 @@ async fn a_file_that_is_open_twice_keeps_records() {
     run(Subject { one: open(), other: open(), clock: Some(clock.clone()) }).await;
 }
 
+/// The whole suite, for a store that goes by its own clock.
+pub async fn keeps_records(one: Arc<dyn Backend>, other: Arc<dyn Backend>) {
+    run(Subject { one, other, clock: None }).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_single_server_keeps_records() {
     let server = Server::start(&[]);
     let reached = || Arc::new(journal(&server.settings()));
-    run(Subject { one: reached(), other: reached(), clock: None }).await;
+    keeps_records(reached(), reached()).await;
     let keys = server.cli(&["keys", "*"]);
     assert!(keys.lines().all(|key| key.starts_with("portillon:")), "every key has the prefix: {keys}");
 }
@@ -189,7 +194,7 @@ async fn a_cluster_keeps_records() {
     assert!(server.cli(&["cluster", "addslotsrange", "0", "16383"]).contains("OK"));
     server.until(&["cluster", "info"], |info| info.contains("cluster_state:ok"));
     let settings = settings(Mode::Cluster, format!("redis://127.0.0.1:{}", server.port));
-    run(Subject { one: Arc::new(journal(&settings)), other: Arc::new(journal(&settings)), clock: None }).await;
+    keeps_records(Arc::new(journal(&settings)), Arc::new(journal(&settings))).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

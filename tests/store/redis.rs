@@ -1,12 +1,14 @@
 //! Redis: alone, with a password, over TLS, behind a sentinel, in a cluster.
 
 use std::process::Command;
+use std::sync::Arc;
 
 use portillon::store::redis::Mode;
 use portillon::store::{Cursor, Journal as _};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 
 use crate::conformance::{entry, holds, rest};
+use crate::records::keeps_records;
 use crate::server::{Server, free_port, journal, secret, settings};
 
 #[tokio::test]
@@ -21,7 +23,8 @@ async fn a_single_server_is_a_journal() {
 #[tokio::test]
 async fn a_user_needs_their_password() {
     // The rights that docs/sessions.md asks for, and no other.
-    let user = "user portillon on >s3same ~portillon:* +xadd +xread +expire +hello +client +ping +cluster";
+    let user = "user portillon on >s3same ~portillon:* +xadd +xread +expire +set +get +getdel +del +zadd +zrem +zscan \
+                +zremrangebyscore +hello +client +ping +cluster";
     let server = Server::start(&["user default off", user]);
     let right = |password| {
         let mut settings = server.settings();
@@ -30,6 +33,7 @@ async fn a_user_needs_their_password() {
     };
     right("s3same").append(&[entry(1)]).await.unwrap();
     assert_eq!(rest(&right("s3same"), &Cursor::default()).await.entries, [entry(1)]);
+    keeps_records(Arc::new(right("s3same")), Arc::new(right("s3same"))).await;
     for refused in [right("sesame"), journal(&server.settings())] {
         let error = refused.append(&[entry(2)]).await.unwrap_err().to_string();
         assert!(!error.contains("sesame") && !error.contains("s3same"), "{error}");

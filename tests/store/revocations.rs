@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use portillon::clock::{Clock, Timestamp};
-use portillon::store::{Cursor, Entry, Journal, OnFailure, Policy, Revocations};
+use portillon::store::{Cursor, Entry, Journal, OnFailure, Policy, Revocations, Told};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
@@ -47,7 +47,7 @@ async fn a_session_that_ends_at_one_gateway_ends_at_the_other() {
     let (one, other) = (Gateway::start(&server), Gateway::start(&server));
     let mut told = other.knows.subscribe();
     assert!(one.knows.revoke(entry(1)).kept().await, "the store has it before a logout is answered");
-    assert_eq!(timeout(PATIENCE, told.recv()).await.unwrap().unwrap(), entry(1).name);
+    assert_eq!(timeout(PATIENCE, told.recv()).await.unwrap().unwrap(), Told::One(entry(1).name));
     assert!(other.knows.has(&entry(1).name) && !other.knows.has(&entry(2).name));
 }
 

@@ -1,0 +1,254 @@
+//! What ends the sessions of many at once: an agent's, an identity provider's, everybody's.
+//!
+//! They are few, so they are sealed records that every gateway reads twice a second, and writes again where the store
+//! lost them. A request looks at a flag; only where there is any such revocation does it look further.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+use tokio::time::sleep;
+
+use super::records::{Cursor, Key, RecordError, Records, Table};
+use crate::clock::Timestamp;
+use crate::crypto::random;
+
+/// How often the store is read.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// Records read at once.
+const PAGE: usize = 500;
+
+/// Nobody has begun to read.
+const NEVER: u64 = u64::MAX;
+
+/// Whose sessions end.
+#[derive(Clone, Deserialize, Eq, Hash, PartialEq, Serialize)]
+pub enum Scope {
+    /// An agent's, by `sub`.
+    Agent(String),
+    /// Those of everybody that an identity provider vouched for, by `idp_id`.
+    IdentityProvider(String),
+    /// Everybody's.
+    All,
+}
+
+/// Nobody's `sub` belongs in a log.
+impl fmt::Debug for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Agent(_) => "Agent",
+            Self::IdentityProvider(_) => "IdentityProvider",
+            Self::All => "All",
+        })
+    }
+}
+
+/// A session, as far as such revocations know it.
+#[derive(Clone, Copy)]
+pub struct Subject<'a> {
+    /// The agent.
+    pub sub: &'a str,
+    /// Who vouched for them.
+    pub idp_id: Option<&'a str>,
+    /// When they logged in.
+    pub logged_in_at: Timestamp,
+}
+
+/// The record in the store.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+struct Mark {
+    scope: Scope,
+    /// The last login that it concerns: those after it are new.
+    before: Timestamp,
+    until: Timestamp,
+}
+
+/// What is known of one scope.
+#[derive(Clone, Copy)]
+struct Known {
+    before: Timestamp,
+    until: Timestamp,
+}
+
+/// The broad revocations that this gateway knows.
+pub(super) struct Broad {
+    known: RwLock<HashMap<Scope, Known>>,
+    any: AtomicBool,
+    started: Instant,
+    /// When the store was read last, in milliseconds since the start.
+    read_at: AtomicU64,
+}
+
+impl Broad {
+    pub(super) fn new() -> Self {
+        Self {
+            known: RwLock::default(),
+            any: AtomicBool::new(false),
+            started: Instant::now(),
+            read_at: AtomicU64::new(NEVER),
+        }
+    }
+
+    /// Whether one of them ends the session.
+    pub(super) fn covers(&self, subject: &Subject<'_>) -> bool {
+        self.any.load(Ordering::Acquire) && self.is_covered(subject)
+    }
+
+    /// How long ago the store was read last; nothing where nobody reads it.
+    pub(super) fn age(&self) -> Duration {
+        match self.read_at.load(Ordering::Acquire) {
+            NEVER => Duration::ZERO,
+            read_at => self.started.elapsed().saturating_sub(Duration::from_millis(read_at)),
+        }
+    }
+
+    /// Ends the sessions of `scope` that began until now, here at once. Where the store does not answer, it is written
+    /// at the next look.
+    pub(super) async fn revoke(&self, scope: Scope, life: Duration, records: &Records) -> Result<(), RecordError> {
+        let now = records.clock().now();
+        let mark = Mark { scope, before: now, until: now.plus(life) };
+        self.learn(&mark);
+        write(&mark, records).await
+    }
+
+    /// Reads what the store holds, and writes what it lacks. Whether anything was new.
+    pub(super) async fn look(&self, records: &Records) -> Result<bool, RecordError> {
+        let asked = self.started.elapsed();
+        let (mut seen, mut news, mut after) = (HashSet::new(), false, None::<Cursor>);
+        loop {
+            let found = records.scan::<Mark>(Table::Revocation, after.as_ref(), PAGE).await?;
+            for (_, mark) in found.records {
+                news |= self.learn(&mark);
+                seen.insert((mark.scope, mark.before));
+            }
+            after = found.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        self.forget(records.clock().now());
+        for mark in self.missing(&seen) {
+            write(&mark, records).await?;
+        }
+        // What was written after the question is not in the answer.
+        self.read_at.store(u64::try_from(asked.as_millis()).unwrap_or(0), Ordering::Release);
+        Ok(news)
+    }
+
+    /// Looks for ever, and calls `news` when there is any.
+    pub(super) async fn follow(&self, records: &Records, news: impl Fn()) {
+        // Where the store is away, time counts from here.
+        let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(0);
+        let _ = self.read_at.compare_exchange(NEVER, now, Ordering::AcqRel, Ordering::Acquire);
+        let mut purged = Instant::now();
+        loop {
+            match self.look(records).await {
+                Ok(true) => news(),
+                Ok(false) => {}
+                // That the store is away is said by whoever reads the ended sessions.
+                Err(error) => tracing::debug!(%error, "revocations were not read"),
+            }
+            if purged.elapsed() > Duration::from_secs(60) {
+                purged = Instant::now();
+                if let Err(error) = records.purge().await {
+                    tracing::debug!(%error, "what expired is still in the store");
+                }
+            }
+            sleep(LOOK).await;
+        }
+    }
+
+    /// Whether it says anything new.
+    fn learn(&self, mark: &Mark) -> bool {
+        let mut known = self.writing();
+        self.any.store(true, Ordering::Release);
+        let (before, until) = (mark.before, mark.until);
+        let Some(old) = known.get_mut(&mark.scope) else {
+            known.insert(mark.scope.clone(), Known { before, until });
+            return true;
+        };
+        let says_more = before > old.before;
+        *old = Known { before: old.before.max(before), until: old.until.max(until) };
+        says_more
+    }
+
+    fn forget(&self, now: Timestamp) {
+        let mut known = self.writing();
+        known.retain(|_, known| known.until > now);
+        self.any.store(!known.is_empty(), Ordering::Release);
+    }
+
+    fn missing(&self, seen: &HashSet<(Scope, Timestamp)>) -> Vec<Mark> {
+        let known = self.reading();
+        let marks = known.iter().map(|(scope, known)| (scope.clone(), *known));
+        let missing = marks.filter(|(scope, known)| !seen.contains(&(scope.clone(), known.before)));
+        missing.map(|(scope, Known { before, until })| Mark { scope, before, until }).collect()
+    }
+
+    fn is_covered(&self, subject: &Subject<'_>) -> bool {
+        let known = self.reading();
+        let ends = |scope: &Scope| known.get(scope).is_some_and(|known| subject.logged_in_at <= known.before);
+        ends(&Scope::All)
+            || ends(&Scope::Agent(subject.sub.to_owned()))
+            || subject.idp_id.is_some_and(|idp_id| ends(&Scope::IdentityProvider(idp_id.to_owned())))
+    }
+
+    fn reading(&self) -> RwLockReadGuard<'_, HashMap<Scope, Known>> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn writing(&self) -> RwLockWriteGuard<'_, HashMap<Scope, Known>> {
+        self.known.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Under a name that says nothing: a scope can be guessed, and so could its hash.
+async fn write(mark: &Mark, records: &Records) -> Result<(), RecordError> {
+    let key = Key::new("broad revocation", &random());
+    records.put(Table::Revocation, &key, mark, mark.until).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn at(seconds: u64) -> Timestamp {
+        Timestamp::from_secs(seconds)
+    }
+
+    fn mark(scope: Scope, before: u64) -> Mark {
+        Mark { scope, before: at(before), until: at(5000) }
+    }
+
+    const fn login(seconds: u64) -> Subject<'static> {
+        Subject { sub: "s-1", idp_id: Some("idp-1"), logged_in_at: at(seconds) }
+    }
+
+    #[test]
+    fn sessions_that_began_before_end_and_later_ones_do_not() {
+        for scope in [Scope::All, Scope::Agent("s-1".into()), Scope::IdentityProvider("idp-1".into())] {
+            let broad = Broad::new();
+            assert!(!broad.covers(&login(1000)));
+            assert!(broad.learn(&mark(scope.clone(), 1000)));
+            assert!(broad.covers(&login(1000)) && !broad.covers(&login(1001)), "{scope:?}");
+            assert!(broad.learn(&mark(scope.clone(), 1001)) && broad.covers(&login(1001)));
+            assert!(!broad.learn(&mark(scope, 900)) && broad.covers(&login(1001)), "the later one stays");
+            broad.forget(at(4999));
+            assert!(broad.covers(&login(1000)));
+            broad.forget(at(5000));
+            assert!(!broad.covers(&login(1000)));
+        }
+    }
+
+    #[test]
+    fn nobody_elses_sessions_end() {
+        let broad = Broad::new();
+        broad.learn(&mark(Scope::Agent("s-2".into()), 1000));
+        broad.learn(&mark(Scope::IdentityProvider("s-1".into()), 1000));
+        assert!(!broad.covers(&login(1000)));
+    }
+}
