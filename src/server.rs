@@ -180,8 +180,11 @@ pub async fn start(config: Config, options: Options) -> Result<Running, StartErr
     Ok(Running::begin(&config, (site, journal), certificates, (bound, admin_sockets)))
 }
 
+/// One store, as the journal of ended sessions and as a place for records.
+type Kept = (Arc<dyn Journal>, Arc<dyn Backend>);
+
 /// Where ended sessions and records are kept.
-fn store(config: &Config, clock: &Clock) -> Result<(Arc<dyn Journal>, Arc<dyn Backend>), StartError> {
+fn store(config: &Config, clock: &Clock) -> Result<Kept, StartError> {
     Ok(match &config.store.kind {
         StoreKind::Embedded => {
             let embedded = Arc::new(Embedded::open(&config.server.state_dir, clock)?);

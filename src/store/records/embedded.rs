@@ -54,9 +54,9 @@ fn insert(
         free
     };
     if free {
-        write.commit()?
+        write.commit()?;
     } else {
-        write.abort()?
+        write.abort()?;
     }
     Ok(free)
 }
@@ -65,9 +65,9 @@ fn take(database: &Database, key: (u8, RawKey), now: Timestamp) -> Result<Option
     let write = database.begin_write()?;
     let taken = write.open_table(RECORDS)?.remove(key)?.map(|kept| current(kept.value(), now));
     if taken.is_some() {
-        write.commit()?
+        write.commit()?;
     } else {
-        write.abort()?
+        write.abort()?;
     }
     Ok(taken.flatten())
 }
