@@ -1,12 +1,13 @@
 //! The journal of one machine: a redb file in the state folder.
 //!
 //! Two gateways may have it open at once, as they do while one takes over from another: each reads what the other
-//! appends. A commit is on the disk when it returns, so a journal survives a crash and kill -9.
+//! appends. A commit is on the disk when it returns, so a journal survives a crash and kill -9. After an error (a full
+//! disk, say) redb wants the file opened again: the next call does that.
 
 use std::fs::{OpenOptions, Permissions};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -38,8 +39,14 @@ const CACHE: usize = 1024 * 1024;
 
 /// A journal in a file.
 pub struct Embedded {
-    database: Arc<Database>,
+    file: Arc<File>,
     pub(super) clock: Clock,
+}
+
+/// The file, and its database where that is good.
+struct File {
+    path: PathBuf,
+    database: Mutex<Option<Arc<Database>>>,
 }
 
 impl Embedded {
@@ -58,17 +65,14 @@ impl Embedded {
             .open(&path)
             .and_then(|file| file.set_permissions(Permissions::from_mode(0o600)))
             .map_err(StoreError::new)?;
-        let mut database = Database::builder()
-            .set_concurrency_mode(ConcurrencyMode::MultiWriter)
-            .set_cache_size(CACHE)
-            .create(&path)
-            .map_err(StoreError::new)?;
+        let mut database = database(&path).map_err(StoreError::new)?;
         drop_expired(&database, clock.now())?;
         if let Err(error) = database.compact() {
             // A gateway that is on its way out still reads.
             tracing::debug!(%error, "the journal of ended sessions was not compacted");
         }
-        Ok(Self { database: Arc::new(database), clock: clock.clone() })
+        let file = File { path, database: Mutex::new(Some(Arc::new(database))) };
+        Ok(Self { file: Arc::new(file), clock: clock.clone() })
     }
 
     /// The disk is no place to wait for on a thread that serves requests.
@@ -76,10 +80,42 @@ impl Embedded {
         &self,
         work: impl FnOnce(&Database) -> Result<T, redb::Error> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let database = Arc::clone(&self.database);
-        let done = timeout(PATIENCE, spawn_blocking(move || work(&database))).await.map_err(StoreError::new)?;
+        let file = Arc::clone(&self.file);
+        let done = timeout(PATIENCE, spawn_blocking(move || file.with(work))).await.map_err(StoreError::new)?;
         done.map_err(StoreError::new)?.map_err(StoreError::new)
     }
+}
+
+impl File {
+    fn with<T>(&self, work: impl FnOnce(&Database) -> Result<T, redb::Error>) -> Result<T, redb::Error> {
+        let database = self.opened()?;
+        let done = work(&database);
+        if done.is_err() {
+            let mut current = self.current();
+            current.take_if(|current| Arc::ptr_eq(current, &database));
+        }
+        done
+    }
+
+    fn opened(&self) -> Result<Arc<Database>, redb::Error> {
+        let mut current = self.current();
+        if let Some(database) = &*current {
+            return Ok(Arc::clone(database));
+        }
+        let database = Arc::new(database(&self.path)?);
+        *current = Some(Arc::clone(&database));
+        Ok(database)
+    }
+
+    fn current(&self) -> MutexGuard<'_, Option<Arc<Database>>> {
+        self.database.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn database(path: &Path) -> Result<Database, redb::Error> {
+    let mut builder = Database::builder();
+    builder.set_concurrency_mode(ConcurrencyMode::MultiWriter).set_cache_size(CACHE);
+    Ok(builder.create(path)?)
 }
 
 #[async_trait]

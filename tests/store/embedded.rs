@@ -8,11 +8,18 @@ use std::time::Duration;
 
 use portillon::clock::{Clock, Timestamp};
 use portillon::store::embedded::{Embedded, FILE};
+use portillon::store::records::{Backend as _, Table};
 use portillon::store::{Cursor, Entry, Journal as _, Name};
 
 use crate::conformance::{entry, holds, rest};
 
 const FOLDER: &str = "PORTILLON_TEST_STORE";
+
+fn line(number: u32) -> Entry {
+    let mut name = [0; 16];
+    name[..4].copy_from_slice(&number.to_be_bytes());
+    Entry { name: Name(name), ..entry(0) }
+}
 
 fn open(folder: &Path) -> Embedded {
     Embedded::open(folder, &Clock::system()).unwrap()
@@ -77,6 +84,43 @@ async fn writer() {
     }
     // Whoever started this has heard enough by now.
     std::future::pending::<()>().await;
+}
+
+#[test]
+fn a_disk_that_was_full_costs_nothing_that_was_promised() {
+    let folder = tempfile::tempdir().unwrap();
+    // Whoever ignores the signal gets an error instead: no file of the process grows, as on a full disk.
+    let mut child = Command::new("sh");
+    child.args(["-c", "trap '' XFSZ; exec \"$@\"", "sh"]).arg(std::env::current_exe().unwrap());
+    child.args(["--exact", "embedded::on_a_full_disk", "--ignored"]).env(FOLDER, folder.path());
+    let output = child.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
+#[tokio::test]
+#[ignore = "runs in a process of its own, whose files stop growing"]
+async fn on_a_full_disk() {
+    let folder = std::env::var_os(FOLDER).unwrap();
+    let limit = |bytes: &str| {
+        let limit = format!("--fsize={bytes}:");
+        let status = Command::new("prlimit").args(["--pid", &std::process::id().to_string(), &limit]).status();
+        assert!(status.unwrap().success());
+    };
+    let journal = open(Path::new(&folder));
+    let lines = |from: u32| (from..from + 1000).map(line).collect::<Vec<_>>();
+    journal.append(&lines(0)).await.unwrap();
+    limit(&std::fs::metadata(Path::new(&folder).join(FILE)).unwrap().len().to_string());
+    let mut kept = 1000;
+    while journal.append(&lines(kept)).await.is_ok() {
+        kept += 1000;
+    }
+    journal.append(&lines(kept)).await.unwrap_err();
+    assert_eq!(rest(&journal, &Cursor::default()).await.entries, (0..kept).map(line).collect::<Vec<_>>());
+
+    limit("unlimited");
+    journal.append(&lines(kept)).await.unwrap();
+    journal.put(Table::Stash, &[1; 32], b"a record", entry(0).expires).await.unwrap();
+    assert_eq!(rest(&journal, &Cursor::default()).await.entries, (0..kept + 1000).map(line).collect::<Vec<_>>());
 }
 
 #[test]
