@@ -197,8 +197,8 @@ fn store(config: &Config, clock: &Clock) -> Result<Kept, StartError> {
     })
 }
 
-/// Nobody is let in before the ended sessions are known. A store across a network may be down for a moment: then its
-/// staleness counts from now on.
+/// Nobody is let in before the ended sessions are known. A store across a network may be down for a moment: then they
+/// are learnt while the gateway runs.
 async fn learn(
     kind: &StoreKind,
     revocations: &Revocations,

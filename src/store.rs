@@ -10,6 +10,7 @@ use crate::clock::Timestamp;
 
 mod broad;
 pub mod embedded;
+mod last_read;
 pub mod records;
 pub mod redis;
 mod revocations;
@@ -41,6 +42,8 @@ pub struct Page {
     pub entries: Vec<Entry>,
     /// Where the next page starts.
     pub next: Cursor,
+    /// Whether the journal no longer holds what was read before: it may lack other lines too.
+    pub lost: bool,
 }
 
 /// An append-only list of ended sessions. Every call is bounded in time.

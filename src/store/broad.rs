@@ -5,13 +5,14 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 
+use super::last_read::LastRead;
 use super::records::{Cursor, Key, RecordError, Records, Table};
 use crate::clock::Timestamp;
 use crate::crypto::random;
@@ -21,9 +22,6 @@ const LOOK: Duration = Duration::from_millis(500);
 
 /// Records read at once.
 const PAGE: usize = 500;
-
-/// Nobody has begun to read.
-const NEVER: u64 = u64::MAX;
 
 /// Whose sessions end.
 #[derive(Clone, Deserialize, Eq, Hash, PartialEq, Serialize)]
@@ -78,19 +76,12 @@ struct Known {
 pub(super) struct Broad {
     known: RwLock<HashMap<Scope, Known>>,
     any: AtomicBool,
-    started: Instant,
-    /// When the store was read last, in milliseconds since the start.
-    read_at: AtomicU64,
+    read: LastRead,
 }
 
 impl Broad {
     pub(super) fn new() -> Self {
-        Self {
-            known: RwLock::default(),
-            any: AtomicBool::new(false),
-            started: Instant::now(),
-            read_at: AtomicU64::new(NEVER),
-        }
+        Self { known: RwLock::default(), any: AtomicBool::new(false), read: LastRead::never() }
     }
 
     /// Whether one of them ends the session.
@@ -98,12 +89,9 @@ impl Broad {
         self.any.load(Ordering::Acquire) && self.is_covered(subject)
     }
 
-    /// How long ago the store was read last; nothing where nobody reads it.
-    pub(super) fn age(&self) -> Duration {
-        match self.read_at.load(Ordering::Acquire) {
-            NEVER => Duration::ZERO,
-            read_at => self.started.elapsed().saturating_sub(Duration::from_millis(read_at)),
-        }
+    /// How long ago the store was read last, if ever.
+    pub(super) fn age(&self) -> Option<Duration> {
+        self.read.age()
     }
 
     /// Ends the sessions of `scope` that began until now, here at once. Where the store does not answer, it is written
@@ -117,7 +105,7 @@ impl Broad {
 
     /// Reads what the store holds, and writes what it lacks. Whether anything was new.
     pub(super) async fn look(&self, records: &Records) -> Result<bool, RecordError> {
-        let asked = self.started.elapsed();
+        let asked = Instant::now();
         let (mut seen, mut news, mut after) = (HashSet::new(), false, None::<Cursor>);
         loop {
             let found = records.scan::<Mark>(Table::Revocation, after.as_ref(), PAGE).await?;
@@ -135,15 +123,12 @@ impl Broad {
             write(&mark, records).await?;
         }
         // What was written after the question is not in the answer.
-        self.read_at.store(u64::try_from(asked.as_millis()).unwrap_or(0), Ordering::Release);
+        self.read.note(asked);
         Ok(news)
     }
 
     /// Looks for ever, and calls `news` when there is any.
     pub(super) async fn follow(&self, records: &Records, news: impl Fn()) {
-        // Where the store is away, time counts from here.
-        let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(0);
-        let _ = self.read_at.compare_exchange(NEVER, now, Ordering::AcqRel, Ordering::Acquire);
         let mut purged = Instant::now();
         loop {
             match self.look(records).await {

@@ -1,8 +1,9 @@
 //! The journal of several gateways: a stream in Redis or Valkey, alone, behind sentinels, or in a cluster.
 //!
 //! A blocking `XREAD` is told of a new line at once, and its answers, empty ones too, say that the link is alive: a link
-//! that died half-way is noticed within `PATIENCE`. Nothing is kept of a connection that failed: the next call finds
-//! the master anew, which may be another one by then.
+//! that died half-way is noticed within `PATIENCE`. An `XRANGE` behind it asks for the line that was read last: where
+//! that is gone, so may be others. Nothing is kept of a connection that failed: the next call finds the master anew,
+//! which may be another one by then.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -13,7 +14,7 @@ use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::cluster::{ClusterClient, ClusterClientBuilder};
 use redis::cluster_async::ClusterConnection;
 use redis::sentinel::{SentinelClientBuilder, SentinelServerType};
-use redis::streams::StreamReadReply;
+use redis::streams::{StreamRangeReply, StreamReadReply};
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionInfo, IntoConnectionInfo as _, Pipeline, RedisFuture, RedisResult,
     TlsCertificates, TlsMode, Value,
@@ -110,6 +111,12 @@ impl Redis {
         *slot = Some(connection);
         Ok(answer)
     }
+
+    /// Whether the line at `cursor` is so young that nobody has trimmed it. Its identifier begins with milliseconds.
+    fn is_of_use(&self, cursor: &Cursor) -> bool {
+        let written = cursor.0.split('-').next().and_then(|time| time.parse().ok()).map(Duration::from_millis);
+        written.is_some_and(|written| since_1970().saturating_sub(written) < self.settings.keep)
+    }
 }
 
 #[async_trait]
@@ -137,9 +144,12 @@ impl Journal for Redis {
         let block = BLOCK.as_millis().to_string();
         let mut pipeline = Pipeline::new();
         pipeline.cmd("XREAD").arg(&["COUNT", &PAGE.to_string(), "BLOCK", &block, "STREAMS", &self.stream, start]);
-        let (reply,): (Option<StreamReadReply>,) = self.ask(&self.reader, &pipeline).await?;
+        // Behind it, so that no loss falls between the two.
+        pipeline.cmd("XRANGE").arg(&[self.stream.as_str(), start, start]);
+        let (reply, last): (Option<StreamReadReply>, StreamRangeReply) = self.ask(&self.reader, &pipeline).await?;
         let lines = reply.into_iter().flat_map(|reply| reply.keys).flat_map(|stream| stream.ids);
-        let mut page = Page { entries: Vec::new(), next: after.clone() };
+        let lost = last.ids.is_empty() && self.is_of_use(after);
+        let mut page = Page { entries: Vec::new(), next: after.clone(), lost };
         for line in lines {
             // A line that is none of ours is passed over.
             let (name, expires) = (line.get::<Vec<u8>>("name"), line.get("expires"));

@@ -1,11 +1,11 @@
 //! Which sessions have ended, known here without asking: what this gateway ended itself, and what it read of the
 //! journal, a moment ago at most.
 //!
-//! One task reads the journal and another writes it; both go on for ever and mend themselves. After a failure the
-//! reader starts from the beginning and has written again whatever the journal lost, as a failover may make it do.
+//! One task reads the journal and another writes it; both go on for ever and mend themselves. After a failure, and
+//! where the journal lost lines, the reader starts from the beginning and has written again whatever is not there.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -13,6 +13,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
 use super::broad::{Broad, Scope, Subject};
+use super::last_read::LastRead;
 use super::records::{RecordError, Records};
 use super::{Cursor, Entry, Journal, Name, StoreError};
 use crate::clock::{Clock, Timestamp};
@@ -58,7 +59,7 @@ pub struct Status {
     pub known: usize,
     /// Ended sessions that the journal does not hold yet.
     pub unwritten: usize,
-    /// How long ago the journal was read last.
+    /// How long ago the journal was read last; since the start, where it never was.
     pub age: Duration,
     /// Why it cannot be read, where it cannot.
     pub error: Option<String>,
@@ -72,9 +73,7 @@ pub struct Revocations {
     /// Until the writer takes it.
     queued: Mutex<Option<mpsc::UnboundedReceiver<Queued>>>,
     unwritten: AtomicUsize,
-    started: Instant,
-    /// When the journal was read last, in milliseconds since the start: requests look at it, and wait for nobody.
-    read_at: AtomicU64,
+    read: LastRead,
     error: Mutex<Option<StoreError>>,
     told: broadcast::Sender<Told>,
     broad: Broad,
@@ -117,8 +116,7 @@ impl Revocations {
             queue,
             queued: Mutex::new(Some(queued)),
             unwritten: AtomicUsize::new(0),
-            started: Instant::now(),
-            read_at: AtomicU64::new(0),
+            read: LastRead::never(),
             error: Mutex::default(),
             told: broadcast::Sender::new(TOLD),
             broad: Broad::new(),
@@ -177,10 +175,10 @@ impl Revocations {
         self.told.subscribe()
     }
 
-    /// Whether what is known is recent enough to let sessions in.
+    /// Whether what is known is recent enough to let sessions in. Who has read nothing yet knows nothing.
     #[must_use]
     pub fn is_trusted(&self, policy: Policy) -> bool {
-        policy.on_failure == OnFailure::Serve || self.age() <= policy.staleness
+        policy.on_failure == OnFailure::Serve || self.age().is_some_and(|age| age <= policy.staleness)
     }
 
     /// What monitoring is told.
@@ -189,7 +187,7 @@ impl Revocations {
         Status {
             known: self.known.read().unwrap_or_else(PoisonError::into_inner).len(),
             unwritten: self.unwritten.load(Ordering::Relaxed),
-            age: self.age(),
+            age: self.age().unwrap_or_else(|| self.read.since_start()),
             error: self.lock_error().as_ref().map(ToString::to_string),
         }
     }
@@ -232,13 +230,16 @@ impl Revocations {
     }
 
     async fn read_on(&self, journal: &dyn Journal) -> Result<std::convert::Infallible, StoreError> {
-        let (mut after, seen) = self.read_all(journal).await?;
-        self.write_again(&seen);
-        drop(seen);
+        let mut after = self.compare(journal).await?;
         let mut forgotten = Instant::now();
         loop {
             let page = journal.read(&after).await?;
             self.learn(&page.entries);
+            if page.lost {
+                tracing::warn!(reason = "store_lost", "the store lost ended sessions: they are written again");
+                after = self.compare(journal).await?;
+                continue;
+            }
             self.succeeded();
             after = page.next;
             if forgotten.elapsed() > FORGET_EVERY {
@@ -246,6 +247,13 @@ impl Revocations {
                 forgotten = Instant::now();
             }
         }
+    }
+
+    /// Reads everything, and has written again what is known and not there. Where that ended.
+    async fn compare(&self, journal: &dyn Journal) -> Result<Cursor, StoreError> {
+        let (after, seen) = self.read_all(journal).await?;
+        self.write_again(&seen);
+        Ok(after)
     }
 
     /// Reads from the start until nothing follows: where that was, and what was there.
@@ -288,8 +296,9 @@ impl Revocations {
     }
 
     fn write_again(&self, seen: &HashSet<Name>) {
+        let now = self.clock.now();
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        let lost = known.iter().filter(|(name, _)| !seen.contains(name));
+        let lost = known.iter().filter(|(name, expires)| **expires > now && !seen.contains(name));
         let lost: Vec<Entry> = lost.map(|(name, expires)| Entry { name: *name, expires: *expires }).collect();
         drop(known);
         for entry in lost {
@@ -304,7 +313,8 @@ impl Revocations {
     }
 
     fn succeeded(&self) {
-        self.read_at.store(milliseconds(self.started.elapsed()), Ordering::Relaxed);
+        // An answer that was held back told until now.
+        self.read.note(Instant::now());
         if self.lock_error().take().is_some() {
             tracing::info!(reason = "store_back", "the store answers again");
         }
@@ -318,19 +328,13 @@ impl Revocations {
         *known = Some(error);
     }
 
-    fn age(&self) -> Duration {
-        let now = milliseconds(self.started.elapsed());
-        let age = Duration::from_millis(now.saturating_sub(self.read_at.load(Ordering::Relaxed)));
-        age.max(self.broad.age())
+    fn age(&self) -> Option<Duration> {
+        Some(self.read.age()?.max(self.broad.age()?))
     }
 
     fn lock_error(&self) -> MutexGuard<'_, Option<StoreError>> {
         self.error.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn milliseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Appends until that succeeds.

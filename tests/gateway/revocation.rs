@@ -135,6 +135,26 @@ async fn nobody_is_let_in_on_old_knowledge_and_everything_mends_itself() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_that_never_read_the_store_lets_nobody_in() {
+    let mut redis = Server::start(&[]);
+    let world = sharing(&redis, "\"1h\"").await;
+    let mut browser = world.logged_in(&Agent::angela()).await;
+    let request = copied(&mut browser);
+    redis.kill();
+    let folder = tempfile::tempdir().unwrap();
+    let late = sibling(&world, &folder).await;
+    let refused = ask(&late, &request).await;
+    assert_eq!((refused.status, refused.is_own()), (503, true));
+    assert_eq!(Connection::open(late.admin).await.exchange(&Request::get("localhost", "/readyz")).await.status, 503);
+    world.expects(&Agent::angela(), "GET /");
+    assert_eq!(ask(world.gateway(), &request).await.status, 200, "who read it before goes on");
+    redis.start_again();
+    until(&world, &late, &request, |answer| answer.status == 200).await;
+    late.stop().await;
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_sessions_of_an_agent_end_at_every_gateway_and_later_ones_do_not() {
     let mut redis = Server::start(&[]);
     let world = sharing(&redis, "\"1h\"").await;

@@ -11,9 +11,13 @@ pub fn entry(name: u8) -> Entry {
     Entry { name: Name([name; 16]), expires: Timestamp::from_secs(4_000_000_000) }
 }
 
+fn nothing(after: &Cursor) -> Page {
+    Page { next: after.clone(), ..Page::default() }
+}
+
 /// Everything that follows `after`.
 pub async fn rest(journal: &dyn Journal, after: &Cursor) -> Page {
-    let mut all = Page { entries: Vec::new(), next: after.clone() };
+    let mut all = nothing(after);
     loop {
         let page = journal.read(&all.next).await.unwrap();
         all.next = page.next;
@@ -36,7 +40,7 @@ pub async fn holds(one: &dyn Journal, other: &dyn Journal) {
     }
 
     let read = rest(one, &Cursor::default()).await;
-    assert_eq!(one.read(&read.next).await.unwrap(), Page { entries: Vec::new(), next: read.next.clone() });
+    assert_eq!(one.read(&read.next).await.unwrap(), nothing(&read.next));
 
     other.append(&[entry(4), entry(1)]).await.unwrap();
     let news = rest(one, &read.next).await;
@@ -44,7 +48,7 @@ pub async fn holds(one: &dyn Journal, other: &dyn Journal) {
 
     // A reader that waits is told of a line that comes meanwhile.
     let wait = async {
-        let mut page = Page { entries: Vec::new(), next: news.next.clone() };
+        let mut page = nothing(&news.next);
         while page.entries.is_empty() {
             page = one.read(&page.next).await.unwrap();
         }

@@ -23,7 +23,7 @@ async fn a_single_server_is_a_journal() {
 #[tokio::test]
 async fn a_user_needs_their_password() {
     // The rights that docs/sessions.md asks for, and no other.
-    let user = "user portillon on >s3same ~portillon:* +xadd +xread +expire +set +get +getdel +del +zadd +zrem +zscan \
+    let user = "user portillon on >s3same ~portillon:* +xadd +xread +xrange +expire +set +get +getdel +del +zadd +zrem +zscan \
                 +zremrangebyscore +hello +client +ping +cluster";
     let server = Server::start(&["user default off", user]);
     let right = |password| {

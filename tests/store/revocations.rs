@@ -1,9 +1,11 @@
 //! What a gateway knows of ended sessions while its store comes and goes.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use portillon::clock::{Clock, Timestamp};
+use portillon::crypto::key_ring::{KeyRing, KeyRings};
+use portillon::store::records::Records;
 use portillon::store::{Cursor, Entry, Journal, OnFailure, Policy, Revocations, Told};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -22,12 +24,15 @@ struct Gateway {
 impl Gateway {
     fn start(server: &Server) -> Self {
         let knows = Arc::new(Revocations::new(Clock::system()));
-        let journal: Arc<dyn Journal> = Arc::new(journal(&server.settings()));
+        let store = Arc::new(journal(&server.settings()));
+        let keys = Arc::new(KeyRings::new(KeyRing::ephemeral(Clock::system().now()), None));
+        let records = Records::new(Arc::clone(&store) as _, keys, Clock::system());
         let mut tasks = JoinSet::new();
-        let (reader, writer) = (Arc::clone(&knows), Arc::clone(&knows));
-        let (read, written) = (Arc::clone(&journal), journal);
+        let (reader, writer, many) = (Arc::clone(&knows), Arc::clone(&knows), Arc::clone(&knows));
+        let (read, written): (Arc<dyn Journal>, _) = (Arc::clone(&store) as _, store);
         tasks.spawn(async move { reader.follow(&*read).await });
         tasks.spawn(async move { writer.write(&*written).await });
+        tasks.spawn(async move { many.follow_many(&records).await });
         Self { knows, _tasks: tasks }
     }
 
@@ -57,13 +62,15 @@ async fn what_ends_while_the_store_is_down_is_written_once_it_is_back() {
     let (one, other) = (Gateway::start(&server), Gateway::start(&server));
     assert!(one.knows.revoke(entry(1)).kept().await);
     other.until("it is told", |knows| knows.has(&entry(1).name)).await;
+    let patient = Policy { staleness: PATIENCE * 10, ..REFUSE };
+    one.until("it has read everything", |knows| knows.is_trusted(patient)).await;
 
     server.kill();
     one.until("it notices", |knows| knows.status().error.is_some()).await;
     let long_ago = Policy { staleness: Duration::from_millis(1), ..REFUSE };
     assert!(!one.knows.is_trusted(long_ago), "nobody gets in on old knowledge");
     assert!(one.knows.is_trusted(Policy { on_failure: OnFailure::Serve, ..long_ago }));
-    assert!(one.knows.is_trusted(Policy { staleness: PATIENCE * 10, ..REFUSE }), "a short outage is survived");
+    assert!(one.knows.is_trusted(patient), "a short outage is survived");
     assert!(!one.knows.revoke(entry(2)).kept().await, "a logout does not wait for ever");
     assert!(one.knows.has(&entry(2).name) && one.knows.status().unwritten > 0);
 
@@ -76,6 +83,47 @@ async fn what_ends_while_the_store_is_down_is_written_once_it_is_back() {
     other.until("everything is written", |knows| knows.status().unwritten == 0).await;
     let kept = rest(&journal(&server.settings()), &Cursor::default()).await.entries;
     assert!(kept.contains(&entry(1)) && kept.contains(&entry(2)), "what the store lost is written again: {kept:?}");
+}
+
+#[tokio::test]
+async fn lines_that_the_store_loses_while_it_answers_are_written_again() {
+    let server = Server::start(&[]);
+    let (one, other) = (Gateway::start(&server), Gateway::start(&server));
+    assert!(one.knows.revoke(entry(1)).kept().await && other.knows.revoke(entry(2)).kept().await);
+    for gateway in [&one, &other] {
+        gateway.until("it is told", |knows| knows.has(&entry(1).name) && knows.has(&entry(2).name)).await;
+    }
+    let holds = async |names: &[u8]| {
+        let kept = rest(&journal(&server.settings()), &Cursor::default()).await.entries;
+        names.iter().all(|name| kept.contains(&entry(*name)))
+    };
+    // No connection ends.
+    server.cli(&["flushall"]);
+    let lost = Instant::now();
+    while !holds(&[1, 2]).await {
+        assert!(lost.elapsed() < PATIENCE, "nothing is written again");
+        sleep(Duration::from_millis(10)).await;
+    }
+    // A line that comes at once after a loss hides it from nobody.
+    server.cli(&["flushall"]);
+    assert!(one.knows.revoke(entry(3)).kept().await);
+    while !holds(&[1, 2, 3]).await {
+        assert!(lost.elapsed() < PATIENCE, "not everything is written again");
+        sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
+async fn who_never_read_the_store_trusts_nobody() {
+    let mut server = Server::start(&[]);
+    server.kill();
+    let gateway = Gateway::start(&server);
+    let generous = Policy { staleness: PATIENCE * 10, ..REFUSE };
+    gateway.until("it notices", |knows| knows.status().error.is_some()).await;
+    assert!(!gateway.knows.is_trusted(generous), "nothing was ever read");
+    assert!(gateway.knows.is_trusted(Policy { on_failure: OnFailure::Serve, ..generous }));
+    server.start_again();
+    gateway.until("it mends itself", |knows| knows.is_trusted(generous)).await;
 }
 
 #[tokio::test]
