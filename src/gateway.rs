@@ -170,7 +170,7 @@ impl ProxyHttp for Gateway {
                     exchange.resend(*resent);
                     return admit(session, exchange, *forward).map(|()| false);
                 }
-                Click::Gone(reply) => *reply,
+                Click::Refused(reply) => *reply,
             },
             Decision::Keep(keep) => keep::keep(session, &exchange.site, *keep, &exchange.request_id).await?,
             Decision::Login(visit) => endpoint::begin_login(&exchange.site, &visit, &exchange.request_id).await,

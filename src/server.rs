@@ -33,7 +33,7 @@ use crate::listener::tls::Certificates;
 use crate::listener::{self, BindError, Bound, Front};
 use crate::login::callback::Redeemed;
 use crate::oidc::Provider;
-use crate::stash::{InMemory, Stash};
+use crate::stash::Stash;
 use crate::store::embedded::Embedded;
 use crate::store::records::{Backend, RecordError, Records};
 use crate::store::redis::Redis;
@@ -164,7 +164,7 @@ pub async fn start(config: Config, options: Options) -> Result<Running, StartErr
     let records = Records::new(backend, Arc::clone(&keys), options.clock.clone());
     learn(&config.store.kind, &revocations, (&*journal, &records)).await?;
     let services = Services {
-        stash: Arc::new(Stash::new(Arc::clone(&keys), options.clock.clone(), Box::<InMemory>::default())),
+        stash: Arc::new(Stash::new(Arc::clone(&keys), options.clock.clone(), records.clone())),
         keys,
         clock: options.clock,
         revocations,

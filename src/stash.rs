@@ -11,26 +11,22 @@ use bytes::Bytes;
 use http::HeaderValue;
 
 use crate::clock::{Clock, Timestamp};
-use crate::crypto::aead::Purpose;
 use crate::crypto::key_ring::KeyRings;
-use crate::crypto::{equal, from_base64url, random_token, sha256};
+use crate::crypto::{from_base64url, random_token};
 use crate::session::cookie::OwnCookies;
+use crate::store::records::{Key, RecordError, Records, Table};
 
 mod browser;
 mod content;
 mod ledger;
 mod record;
-mod shelf;
 
 pub use browser::Browser;
 pub use content::{Content, Field, Value, content};
 pub use ledger::Reservation;
-pub use shelf::{InMemory, Key, Shelf, Unavailable};
 
-use ledger::Ledger;
+use ledger::{Entry, Ledger};
 use record::Record;
-
-const PURPOSE: Purpose = Purpose::new("stash");
 
 /// `[stash]`
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -39,7 +35,7 @@ pub struct Settings {
     pub enabled: bool,
     /// The largest body that is kept, in bytes.
     pub max_size: usize,
-    /// The bytes of all bodies that this gateway keeps.
+    /// The bytes of all bodies that are kept, by every gateway.
     pub max_total: usize,
     /// How long a form is kept.
     pub keep: Duration,
@@ -102,12 +98,8 @@ impl FormId {
     }
 
     fn key(&self) -> Key {
-        sha256(&[b"portillon stash ", self.0.as_bytes()].concat())
-    }
-
-    /// What a record is sealed for: its host, and its place on the shelf.
-    fn context(&self, host: &str) -> String {
-        format!("{host} {}", self.0)
+        // Another layout of records has another purpose.
+        Key::of("form 1", self.0.as_bytes())
     }
 }
 
@@ -122,27 +114,29 @@ pub struct Owner<'a> {
     pub browser: &'a Browser,
 }
 
-/// The forms kept by this gateway.
+/// The forms that are kept, in the store that gateways share.
 pub struct Stash {
     keys: Arc<KeyRings>,
     clock: Clock,
-    shelf: Box<dyn Shelf>,
+    records: Records,
     ledger: Arc<Ledger>,
 }
 
 impl Stash {
-    /// A stash on `shelf`.
+    /// A stash among `records`.
     #[must_use]
-    pub fn new(keys: Arc<KeyRings>, clock: Clock, shelf: Box<dyn Shelf>) -> Self {
-        Self { keys, clock, shelf, ledger: Arc::default() }
+    pub fn new(keys: Arc<KeyRings>, clock: Clock, records: Records) -> Self {
+        let ledger = Arc::new(Ledger::new(records.clone()));
+        Self { keys, clock, records, ledger }
     }
 
     /// Room for a form of an agent's, of at most `size` bytes, before it is read; none where there is none. What the
     /// agent has sent already goes for it.
     pub async fn reserve(&self, sub: &str, size: usize, settings: &Settings) -> Option<Reservation> {
-        let (room, forgotten) = self.ledger.reserve(sub, size, settings, self.clock.now())?;
+        let (room, forgotten) = self.ledger.reserve(sub, size, settings).await?;
         for key in forgotten {
-            self.shelf.remove(&key).await;
+            // Where the store does not answer, it keeps it to its end.
+            let _ = self.remove(&key).await;
         }
         Some(room)
     }
@@ -151,46 +145,67 @@ impl Stash {
     ///
     /// # Errors
     ///
-    /// [`Unavailable`]: the shelf cannot take it.
+    /// [`RecordError`]: the store does not take it.
     pub async fn keep(
         &self,
         form: Form,
         owner: Owner<'_>,
         keep: Duration,
         room: Reservation,
-    ) -> Result<FormId, Unavailable> {
+    ) -> Result<FormId, RecordError> {
         let (id, now) = (FormId(random_token::<16>()), self.clock.now());
-        let kept = Kept { form, at: now, until: now.plus(keep), sent_at: None };
-        self.put(&id, owner, &kept).await?;
-        room.settle(id.key(), kept.form.body.len(), kept.until);
-        Ok(id)
+        let (key, until) = (id.key(), now.plus(keep));
+        let entry = Entry { sub: owner.sub.to_owned(), size: form.body.len(), until, sent_at: None };
+        // First, so that no form is kept that does not count.
+        room.settle(key, entry).await?;
+        let kept = self.records.put(Table::Stash, &key, &Record::new(form, owner, now, until), until).await;
+        if kept.is_err() {
+            self.ledger.forget(&key).await;
+        }
+        kept.map(|()| id)
     }
 
     /// The form called `id`, where it is this owner's and still kept.
-    pub async fn find(&self, id: &FormId, owner: Owner<'_>) -> Option<Kept> {
-        let sealed = self.shelf.get(&id.key()).await.ok()??;
-        let bytes = self.keys.load().open(PURPOSE, &id.context(owner.host), &sealed).ok()?;
-        let record = Record::decode(bytes)?;
-        let own = record.sub == owner.sub && equal(&record.browser, owner.browser.secret());
-        (own && self.clock.now() < record.kept.until).then_some(record.kept)
+    ///
+    /// # Errors
+    ///
+    /// [`RecordError`]: nobody can tell.
+    pub async fn find(&self, id: &FormId, owner: Owner<'_>) -> Result<Option<Kept>, RecordError> {
+        let key = id.key();
+        let record: Option<Record> = match self.records.get(Table::Stash, &key).await {
+            Err(RecordError::Seal(error)) => {
+                tracing::warn!(%error, "a kept form does not open");
+                None
+            }
+            found => found?,
+        };
+        let Some(record) = record.filter(|record| record.is_of(owner) && self.clock.now() < record.until) else {
+            return Ok(None);
+        };
+        let sent_at = self.ledger.entry(&key).await?.and_then(|entry| entry.sent_at);
+        let (at, until) = (record.at, record.until);
+        Ok(Some(Kept { form: record.into_form(), at, until, sent_at }))
     }
 
     /// Notes that a form is being sent: from now on it makes room where its agent needs some.
-    pub async fn sent(&self, id: &FormId, owner: Owner<'_>, kept: &Kept) {
-        self.ledger.sent(&id.key());
-        let sent = Kept { sent_at: Some(self.clock.now()), ..kept.clone() };
+    pub async fn sent(&self, id: &FormId, sub: &str, kept: &Kept) {
+        let (size, sent_at) = (kept.form.body.len(), Some(self.clock.now()));
+        let entry = Entry { sub: sub.to_owned(), size, until: kept.until, sent_at };
         // Where that cannot be noted, the agent is not told so later: nothing worse.
-        let _ = self.put(id, owner, &sent).await;
+        let _ = self.ledger.note(id.key(), entry).await;
     }
 
     /// Forgets a form, where it is this owner's. Whether it was there.
-    pub async fn discard(&self, id: &FormId, owner: Owner<'_>) -> bool {
-        let is_there = self.find(id, owner).await.is_some();
+    ///
+    /// # Errors
+    ///
+    /// [`RecordError`]: it may be there still.
+    pub async fn discard(&self, id: &FormId, owner: Owner<'_>) -> Result<bool, RecordError> {
+        let is_there = self.find(id, owner).await?.is_some();
         if is_there {
-            self.shelf.remove(&id.key()).await;
-            self.ledger.forget(&id.key());
+            self.remove(&id.key()).await?;
         }
-        is_there
+        Ok(is_there)
     }
 
     /// The browser that a request's cookies name at `host`; a new one where they name none.
@@ -211,10 +226,10 @@ impl Stash {
         browser.cookie(&self.keys.load(), host, keep, self.clock.now())
     }
 
-    async fn put(&self, id: &FormId, owner: Owner<'_>, kept: &Kept) -> Result<(), Unavailable> {
-        let bytes = record::encode(kept, owner.sub, owner.browser.secret());
-        let sealed = self.keys.load().seal(PURPOSE, &id.context(owner.host), &bytes, self.clock.now());
-        self.shelf.keep(id.key(), sealed, kept.until, self.clock.now()).await
+    async fn remove(&self, key: &Key) -> Result<(), RecordError> {
+        self.records.remove(Table::Stash, key).await?;
+        self.ledger.forget(key).await;
+        Ok(())
     }
 }
 

@@ -72,8 +72,7 @@ async fn body(session: &mut Session, most: usize) -> Result<Option<Bytes>> {
 }
 
 fn page(site: &Site, id: &FormId, manner: (Format, Language), otherwise: &Reply, request_id: &str) -> Reply {
-    let form_url = format!("{}?id={}", site.endpoint("form"), id.as_str());
-    let message = Message::FormKept { form_url: &form_url, keep: site.stash.keep };
+    let message = Message::FormKept { form_url: &resend::form_url(site, id), keep: site.stash.keep };
     let contact = otherwise.route.as_ref().and_then(|route| route.contact.as_deref());
     let mut reply = Reply::page(site, &message, manner, contact, request_id);
     reply.route.clone_from(&otherwise.route);

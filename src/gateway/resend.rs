@@ -16,9 +16,11 @@ use super::exchange::Exchange;
 use super::request::{Kind, Request};
 use super::respond::Reply;
 use super::short_body;
+use super::site::Site;
 use crate::page::{Format, Language, Message};
 use crate::session::cookie::OwnCookies;
-use crate::stash::{Browser, FormId, Kept, Owner};
+use crate::stash::{FormId, Kept, Owner};
+use crate::store::records::RecordError;
 
 /// The field of a click that names the form.
 pub(super) const FIELD: &str = "portillon-resend";
@@ -32,14 +34,13 @@ pub(super) enum Click {
     No,
     /// A click, whose form this is.
     Form(Box<Resent>),
-    /// A click for a form that is not there, or not theirs.
-    Gone(Box<Reply>),
+    /// A click for a form that is not there, not theirs, or not to be had now.
+    Refused(Box<Reply>),
 }
 
 /// A form on its way to its application.
 pub(super) struct Resent {
     id: FormId,
-    browser: Browser,
     kept: Kept,
 }
 
@@ -60,14 +61,22 @@ pub(super) async fn click(session: &mut Session, exchange: &Exchange, forward: &
     // What is no click after all goes out as it came.
     session.as_mut().enable_retry_buffering();
     let Some(id) = short_body(session).await?.and_then(|body| named(&body)) else { return Ok(Click::No) };
-    let found = match find(session, exchange, forward, (&cookies, &id)).await {
-        Some(resent) => Click::Form(Box::new(resent)),
-        None => {
-            let (contact, message) = (forward.route.contact.as_deref(), Message::FormGone { application_url: "/" });
-            Click::Gone(Box::new(Reply::page(&exchange.site, &message, manner, contact, &exchange.request_id)))
+    let url = form_url(&exchange.site, &id);
+    let message = match find(session, exchange, forward, (&cookies, &id)).await {
+        Ok(Some(resent)) => return Ok(Click::Form(Box::new(resent))),
+        Ok(None) => Message::FormGone { application_url: "/" },
+        Err(error) => {
+            tracing::warn!(request_id = exchange.request_id, reason = "stash_unavailable", %error, "a form cannot be sent");
+            Message::StoreUnavailable { retry_url: &url }
         }
     };
-    Ok(found)
+    let contact = forward.route.contact.as_deref();
+    Ok(Click::Refused(Box::new(Reply::page(&exchange.site, &message, manner, contact, &exchange.request_id))))
+}
+
+/// The page that shows a form.
+pub(super) fn form_url(site: &Site, id: &FormId) -> String {
+    format!("{}?id={}", site.endpoint("form"), id.as_str())
 }
 
 /// The cookies of what may be a click, and how it is answered.
@@ -97,14 +106,16 @@ async fn find(
     exchange: &Exchange,
     forward: &Forward,
     (cookies, id): (&OwnCookies, &FormId),
-) -> Option<Resent> {
-    let (stash, agent) = (&exchange.site.services.stash, forward.permit.session()?);
+) -> std::result::Result<Option<Resent>, RecordError> {
+    let stash = &exchange.site.services.stash;
     let host = forward.route.host.context.as_str();
-    let browser = stash.known_browser(cookies, host)?;
+    let Some((agent, browser)) = forward.permit.session().zip(stash.known_browser(cookies, host)) else {
+        return Ok(None);
+    };
     let owner = Owner { host, sub: agent.claims().sub(), browser: &browser };
     let kept = stash.find(id, owner).await?;
-    let is_here = kept.form.target.as_bytes() == session.req_header().raw_path();
-    is_here.then(|| Resent { id: id.clone(), browser, kept })
+    let here = kept.filter(|kept| kept.form.target.as_bytes() == session.req_header().raw_path());
+    Ok(here.map(|kept| Resent { id: id.clone(), kept }))
 }
 
 /// Gives a click the head that its form had, and notes that the form is sent: the application can be reached.
@@ -113,11 +124,9 @@ async fn find(
 ///
 /// None in practice: the values came in a head.
 pub(super) async fn adapt(head: &mut RequestHeader, exchange: &Exchange) -> Result<()> {
-    let Some(Resent { id, browser, kept }) = &exchange.resent else { return Ok(()) };
-    let forward = exchange.forwarded()?;
-    if let Some(agent) = forward.permit.session() {
-        let owner = Owner { host: &forward.route.host.context, sub: agent.claims().sub(), browser };
-        exchange.site.services.stash.sent(id, owner, kept).await;
+    let Some(Resent { id, kept }) = &exchange.resent else { return Ok(()) };
+    if let Some(agent) = exchange.forwarded()?.permit.session() {
+        exchange.site.services.stash.sent(id, agent.claims().sub(), kept).await;
     }
     let form = &kept.form;
     head.remove_header(&TRANSFER_ENCODING);

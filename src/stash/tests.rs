@@ -1,16 +1,29 @@
 //! Whose forms are whose, for how long, and how many.
 
+use tempfile::TempDir;
+
 use super::*;
 use crate::crypto::key_ring::KeyRing;
+use crate::store::embedded::Embedded;
+use crate::store::records::Backend as _;
 
 const HOST: &str = "paie.example.fr";
 const SETTINGS: Settings =
     Settings { enabled: true, max_size: 1000, max_total: 5000, keep: Duration::from_secs(3600), automatic: false };
 
-fn stash() -> Stash {
+/// A stash, and the store below it.
+fn stash() -> (Stash, Arc<Embedded>, TempDir) {
     let clock = Clock::manual(Timestamp::from_secs(1_800_000_000));
     let keys = Arc::new(KeyRings::new(KeyRing::ephemeral(clock.now()), None));
-    Stash::new(keys, clock, Box::<InMemory>::default())
+    let folder = tempfile::tempdir().unwrap();
+    let store = Arc::new(Embedded::open(folder.path(), &clock).unwrap());
+    let records = Records::new(Arc::clone(&store) as _, Arc::clone(&keys), clock.clone());
+    (Stash::new(keys, clock, records), store, folder)
+}
+
+/// What a restart, or another gateway, makes of it.
+fn another(stash: &Stash) -> Stash {
+    Stash::new(Arc::clone(&stash.keys), stash.clock.clone(), stash.records.clone())
 }
 
 fn form(size: usize) -> Form {
@@ -27,55 +40,59 @@ async fn kept(stash: &Stash, owner: Owner<'_>, size: usize) -> Option<FormId> {
 
 #[tokio::test]
 async fn a_form_is_its_agents_in_their_browser_at_its_host_for_an_hour() {
-    let stash = stash();
+    let (stash, _store, _folder) = stash();
     let browser = Browser::unknown();
     let owner = Owner { host: HOST, sub: "s-1", browser: &browser };
     let id = kept(&stash, owner, 100).await.unwrap();
-    let found = stash.find(&id, owner).await.unwrap();
+    let found = stash.find(&id, owner).await.unwrap().unwrap();
     assert_eq!((found.form, found.sent_at), (form(100), None));
     for other in [
         Owner { host: "autre.example.fr", ..owner },
         Owner { sub: "s-2", ..owner },
         Owner { browser: &Browser::unknown(), ..owner },
     ] {
-        assert!(stash.find(&id, other).await.is_none(), "{other:?}");
-        assert!(!stash.discard(&id, other).await);
+        assert!(stash.find(&id, other).await.unwrap().is_none(), "{other:?}");
+        assert!(!stash.discard(&id, other).await.unwrap());
     }
     stash.clock.advance(Duration::from_secs(3599));
-    assert!(stash.find(&id, owner).await.is_some());
+    assert!(stash.find(&id, owner).await.unwrap().is_some());
     stash.clock.advance(Duration::from_secs(1));
-    assert!(stash.find(&id, owner).await.is_none());
+    assert!(stash.find(&id, owner).await.unwrap().is_none());
 }
 
 #[tokio::test]
 async fn a_form_that_was_sent_is_kept_until_its_end_or_until_it_is_discarded() {
-    let stash = stash();
+    let (stash, _store, _folder) = stash();
     let browser = Browser::unknown();
     let owner = Owner { host: HOST, sub: "s-1", browser: &browser };
     let id = kept(&stash, owner, 100).await.unwrap();
-    let found = stash.find(&id, owner).await.unwrap();
-    stash.sent(&id, owner, &found).await;
-    let again = stash.find(&id, owner).await.unwrap();
+    let found = stash.find(&id, owner).await.unwrap().unwrap();
+    stash.sent(&id, owner.sub, &found).await;
+    let again = another(&stash).find(&id, owner).await.unwrap().unwrap();
     assert_eq!((again.form, again.sent_at.is_some()), (form(100), true));
-    assert!(stash.discard(&id, owner).await);
-    assert!(stash.find(&id, owner).await.is_none());
+    assert!(stash.discard(&id, owner).await.unwrap());
+    assert!(stash.find(&id, owner).await.unwrap().is_none());
 }
 
 #[tokio::test]
 async fn a_record_moved_to_another_place_does_not_open() {
-    let stash = stash();
+    let (stash, store, _folder) = stash();
     let browser = Browser::unknown();
     let owner = Owner { host: HOST, sub: "s-1", browser: &browser };
     let (one, two) = (kept(&stash, owner, 1).await.unwrap(), kept(&stash, owner, 2).await.unwrap());
-    let (now, record) = (stash.clock.now(), stash.shelf.get(&one.key()).await.unwrap().unwrap());
-    assert!(!record.windows(11).any(|window| window == b"enregistrer"), "it is sealed");
-    stash.shelf.keep(two.key(), record, now.plus(SETTINGS.keep), now).await.unwrap();
-    assert!(stash.find(&two, owner).await.is_none());
+    let records = store.scan(Table::Stash, None, 10).await.unwrap().records;
+    let [first, second] = &records[..] else { panic!("two records: {}", records.len()) };
+    assert!(!first.value.windows(11).any(|window| window == b"enregistrer"), "it is sealed");
+    let until = stash.clock.now().plus(SETTINGS.keep);
+    store.put(Table::Stash, &first.key, &second.value, until).await.unwrap();
+    store.put(Table::Stash, &second.key, &first.value, until).await.unwrap();
+    assert!(stash.find(&one, owner).await.unwrap().is_none());
+    assert!(stash.find(&two, owner).await.unwrap().is_none());
 }
 
 #[tokio::test]
 async fn each_agent_has_room_for_a_few_forms_and_all_of_them_for_so_many_bytes() {
-    let stash = stash();
+    let (stash, _store, _folder) = stash();
     let browser = Browser::unknown();
     let owner = |sub| Owner { host: HOST, sub, browser: &browser };
     let mut ids = Vec::new();
@@ -88,12 +105,15 @@ async fn each_agent_has_room_for_a_few_forms_and_all_of_them_for_so_many_bytes()
     assert!(stash.reserve("s-3", 1, &SETTINGS).await.is_none(), "what is being read counts");
     drop(reading);
     assert!(stash.reserve("s-3", 2000, &SETTINGS).await.is_some());
-    let sent = stash.find(&ids[3], owner("s-1")).await.unwrap();
-    stash.sent(&ids[3], owner("s-1"), &sent).await;
+    let later = another(&stash);
+    assert!(kept(&later, owner("s-1"), 1).await.is_none(), "those that another gateway kept count");
+    assert!(kept(&later, owner("s-2"), 2001).await.is_none());
+    let sent = stash.find(&ids[3], owner("s-1")).await.unwrap().unwrap();
+    stash.sent(&ids[3], "s-1", &sent).await;
     assert!(kept(&stash, owner("s-1"), 1).await.is_some(), "what was sent makes room");
-    assert!(stash.find(&ids[3], owner("s-1")).await.is_none(), "and is gone");
+    assert!(stash.find(&ids[3], owner("s-1")).await.unwrap().is_none(), "and is gone");
     assert!(kept(&stash, owner("s-1"), 1).await.is_none());
-    stash.discard(&ids[0], owner("s-1")).await;
+    assert!(stash.discard(&ids[0], owner("s-1")).await.unwrap());
     assert!(kept(&stash, owner("s-1"), 1).await.is_some(), "what was discarded makes room");
     stash.clock.advance(SETTINGS.keep);
     assert!(kept(&stash, owner("s-1"), 1).await.is_some(), "what has ended makes room");

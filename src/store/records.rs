@@ -177,7 +177,9 @@ impl Records {
         Ok(self.backend.purge().await?)
     }
 
-    pub(super) const fn clock(&self) -> &Clock {
+    /// The time by which they expire.
+    #[must_use]
+    pub const fn clock(&self) -> &Clock {
         &self.clock
     }
 

@@ -5,6 +5,7 @@ pub mod browser;
 pub mod client;
 pub mod cookies;
 pub mod gateway;
+pub mod group;
 pub mod identity;
 pub mod invariant;
 pub mod logs;

@@ -4,12 +4,12 @@
 use crate::harness::browser::{Form, form_post, navigation, parse, target};
 use crate::harness::{Agent, Answer, Browser, DOCS, HOME, PAIE, Page, Plan, Request, Response, World};
 
-const SAVE: &str = "https://paie.test/dossiers/enregistrer.php?id=7&x=%C3%A9";
-const URLENCODED: &str = "nom=L%27H%C3%B4pital&motif=un+an%20et+demi&mot_de_passe=tr%C3%A8s-secret";
+pub const SAVE: &str = "https://paie.test/dossiers/enregistrer.php?id=7&x=%C3%A9";
+pub const URLENCODED: &str = "nom=L%27H%C3%B4pital&motif=un+an%20et+demi&mot_de_passe=tr%C3%A8s-secret";
 const STASH: &str = "__Host-portillon-stash";
 
 /// A form as a page of the application's own sends it.
-fn own_form(url: &str, content_type: &str, body: impl Into<Vec<u8>>) -> Request {
+pub fn own_form(url: &str, content_type: &str, body: impl Into<Vec<u8>>) -> Request {
     let url = parse(url);
     Request::new("POST", url.host_str().unwrap(), &target(&url))
         .with("Accept", "text/html,application/xhtml+xml,*/*;q=0.8")
@@ -23,14 +23,14 @@ fn own_form(url: &str, content_type: &str, body: impl Into<Vec<u8>>) -> Request 
 }
 
 /// A browser whose session has expired.
-async fn left_alone(world: &World, agent: &Agent) -> Browser {
+pub async fn left_alone(world: &World, agent: &Agent) -> Browser {
     let browser = world.logged_in(agent).await;
     world.advance(61);
     browser
 }
 
 /// Sends a form with an expired session: it is kept. Where it can be seen.
-async fn kept(browser: &mut Browser, form: Request) -> String {
+pub async fn kept(browser: &mut Browser, form: Request) -> String {
     let answer = browser.send(&parse(SAVE), form).await;
     form_url(&answer).unwrap_or_else(|| panic!("not kept: {} {}", answer.status, answer.said()))
 }
@@ -43,7 +43,7 @@ fn form_url(answer: &Response) -> Option<String> {
 }
 
 /// Presses the button of the page that shows a form.
-async fn click(browser: &mut Browser, page: &Page) -> Response {
+pub async fn click(browser: &mut Browser, page: &Page) -> Response {
     let request = clicked(page);
     browser.send(&parse(HOME), request).await
 }
@@ -63,7 +63,7 @@ fn clicked(page: &Page) -> Request {
         .body(format!("{name}={value}\r\n"))
 }
 
-async fn is_lost(browser: &mut Browser, form: Request) -> Response {
+pub async fn is_lost(browser: &mut Browser, form: Request) -> Response {
     let answer = browser.send(&parse(SAVE), form).await;
     assert_eq!((answer.status, form_url(&answer)), (401, None));
     assert!(answer.said().contains("Votre saisie est encore dans cet onglet"), "{}", answer.said());
@@ -330,6 +330,24 @@ async fn an_application_that_is_down_costs_no_form() {
     world.upstream.answer(parse(SAVE).path(), Answer::text("saved"));
     world.expects(&Agent::angela(), &line);
     assert_eq!(click(&mut browser, &page).await.text(), "saved");
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_costs_no_form() {
+    let mut world = World::start().await;
+    let mut browser = left_alone(&world, &Agent::angela()).await;
+    let url = kept(&mut browser, own_form(SAVE, "application/x-www-form-urlencoded", URLENCODED)).await;
+    for size in [1, 2, 3, 4] {
+        kept(&mut browser, own_form(SAVE, "application/x-www-form-urlencoded", "x".repeat(size))).await;
+    }
+    world.restart().await;
+    is_lost(&mut browser, own_form(SAVE, "application/x-www-form-urlencoded", "one too many")).await;
+    let page = browser.open(&url).await;
+    assert!(page.said().contains("L'Hôpital"), "{}", page.said());
+    world.expects(&Agent::angela(), &format!("POST {}", target(&parse(SAVE))));
+    assert_eq!(click(&mut browser, &page).await.status, 200);
+    assert_eq!(world.upstream.last().body, URLENCODED.as_bytes());
     world.finish().await;
 }
 

@@ -16,6 +16,7 @@ mod conformance_basic;
 mod conformance_config;
 mod conformance_logout;
 mod forwarded;
+mod group;
 mod identity_headers;
 mod kept_forms;
 mod keys;

@@ -13,7 +13,7 @@ use tokio::time::{sleep, timeout};
 use crate::harness::browser::{form_post, navigation, parse};
 use crate::harness::client::{Connection, Response};
 use crate::harness::gateway::Gateway;
-use crate::harness::world::Plan;
+use crate::harness::group::{sharing, sibling};
 use crate::harness::{Agent, Answer, Browser, HOME, PAIE, Request, Who, World};
 use crate::login::websocket;
 use crate::proxying::asked;
@@ -26,21 +26,6 @@ fn copied(browser: &mut Browser) -> Request {
 
 async fn ask(gateway: &Gateway, request: &Request) -> Response {
     Connection::open(gateway.address).await.exchange(request).await
-}
-
-/// A gateway that shares everything with those of the same Redis; `staleness` as in the configuration.
-async fn sharing(redis: &Server, staleness: &str) -> World {
-    let mut plan = Plan::new().await;
-    let url = format!("\"redis://127.0.0.1:{}\"", redis.port);
-    plan.site.set("store", "kind", "\"redis\"").set("store", "url", &url).set("store", "staleness", staleness);
-    plan.start().await
-}
-
-/// Another gateway of the same site: same keys, a state of its own.
-async fn sibling(world: &World, folder: &tempfile::TempDir) -> Gateway {
-    let mut site = world.site.clone();
-    site.set("server", "keys_dir", &format!("{:?}", world.folder.path().join("keys")));
-    Gateway::start(&site, folder.path(), &world.clock).await.unwrap()
 }
 
 /// Waits until asking gives an answer that `is` what is expected; meanwhile Angela may still get in.

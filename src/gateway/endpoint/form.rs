@@ -10,6 +10,7 @@ use crate::page::{FormView, Message};
 use crate::route::{Lookup, RequestPath};
 use crate::session::Session;
 use crate::stash::{self, Browser, FormId, Kept, Owner};
+use crate::store::records::RecordError;
 
 impl Desk<'_> {
     /// Shows a form, or discards it. `body` is that of a `POST`.
@@ -23,8 +24,9 @@ impl Desk<'_> {
         let id = form_id(self.visit.query.as_bytes());
         let Some((id, browser)) = id.zip(self.browser()) else { return self.gone() };
         match self.site.services.stash.find(&id, self.owner(session, &browser)).await {
-            Some(kept) => self.show(&id, &kept),
-            None => self.gone(),
+            Ok(Some(kept)) => self.show(&id, &kept),
+            Ok(None) => self.gone(),
+            Err(error) => self.unreachable(&error),
         }
     }
 
@@ -34,10 +36,10 @@ impl Desk<'_> {
         }
         let known = form_id(body).zip(self.browser()).zip(self.visit.opened.valid());
         let Some(((id, browser), session)) = known else { return self.gone() };
-        if self.site.services.stash.discard(&id, self.owner(session, &browser)).await {
-            Reply::see_other("/", "form_discarded")
-        } else {
-            self.gone()
+        match self.site.services.stash.discard(&id, self.owner(session, &browser)).await {
+            Ok(true) => Reply::see_other("/", "form_discarded"),
+            Ok(false) => self.gone(),
+            Err(error) => self.unreachable(&error),
         }
     }
 
@@ -66,6 +68,11 @@ impl Desk<'_> {
 
     fn gone(&self) -> Reply {
         self.page(&Message::FormGone { application_url: "/" })
+    }
+
+    fn unreachable(&self, error: &RecordError) -> Reply {
+        tracing::warn!(request_id = self.request_id, reason = "stash_unavailable", %error, "a form cannot be looked for");
+        self.page(&Message::StoreUnavailable { retry_url: &self.visit.target })
     }
 
     fn browser(&self) -> Option<Browser> {

@@ -18,11 +18,14 @@ pub enum Table {
     Revocation,
     /// A form that waits for its agent to log in.
     Stash,
+    /// Whose such a form is, and how large.
+    StashEntry,
 }
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 5] = [Self::HandOff, Self::LiveSession, Self::OneTimeUse, Self::Revocation, Self::Stash];
+    pub const ALL: [Self; 6] =
+        [Self::HandOff, Self::LiveSession, Self::OneTimeUse, Self::Revocation, Self::Stash, Self::StashEntry];
 
     /// Its name in every store, and in what seals its records: it never changes.
     #[must_use]
@@ -33,6 +36,7 @@ impl Table {
             Self::OneTimeUse => "one-time-use",
             Self::Revocation => "revocation",
             Self::Stash => "stash",
+            Self::StashEntry => "stash-entry",
         }
     }
 }

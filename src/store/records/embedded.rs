@@ -30,6 +30,7 @@ const fn number(table: Table) -> u8 {
         Table::OneTimeUse => 3,
         Table::Stash => 4,
         Table::Revocation => 5,
+        Table::StashEntry => 6,
     }
 }
 

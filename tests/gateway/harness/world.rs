@@ -219,6 +219,11 @@ impl World {
         Connection::open(self.gateway().admin).await.exchange(&Request::get("localhost", path)).await
     }
 
+    /// Sends all browsers to another gateway of the group from now on, as a load balancer may.
+    pub fn send_browsers_to(&self, gateway: &Gateway) {
+        *self.door.lock().expect("no test panics while it moves the gateway") = gateway.address;
+    }
+
     /// Moves the clock.
     pub fn advance(&self, minutes: u64) {
         self.clock.advance(Duration::from_secs(minutes * 60));
@@ -244,7 +249,7 @@ impl World {
         }
         let started = Gateway::start(&self.site, self.folder.path(), &self.clock).await;
         let gateway = started.unwrap_or_else(|reason| panic!("the gateway does not start again: {reason}"));
-        *self.door.lock().expect("no test panics while it moves the gateway") = gateway.address;
+        self.send_browsers_to(&gateway);
         self.gateway = Some(gateway);
     }
 
