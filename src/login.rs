@@ -10,10 +10,12 @@
 pub mod authorization;
 pub mod callback;
 pub mod hand_off;
+mod redeemed;
 mod return_to;
 pub mod rounds;
 mod transaction;
 
 pub use authorization::{Started, start};
 pub use callback::{Answer, Outcome, answer};
+pub use redeemed::Redeemed;
 pub use return_to::{NotReturnable, ReturnTo};

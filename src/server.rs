@@ -31,7 +31,7 @@ use crate::crypto::key_ring::{KeyRing, KeyRingError, KeyRings};
 use crate::gateway::{Gateway, HeadRefusals, Services, Site};
 use crate::listener::tls::Certificates;
 use crate::listener::{self, BindError, Bound, Front};
-use crate::login::callback::Redeemed;
+use crate::login::Redeemed;
 use crate::oidc::Provider;
 use crate::stash::Stash;
 use crate::store::embedded::Embedded;
@@ -165,11 +165,11 @@ pub async fn start(config: Config, options: Options) -> Result<Running, StartErr
     learn(&config.store.kind, &revocations, (&*journal, &records)).await?;
     let services = Services {
         stash: Arc::new(Stash::new(Arc::clone(&keys), options.clock.clone(), records.clone())),
+        redeemed: Redeemed::new(records.clone()),
         keys,
         clock: options.clock,
         revocations,
         records,
-        redeemed: Arc::new(Redeemed::default()),
         metrics: Metrics::new(),
     };
     services.metrics.reload(true, services.clock.now());

@@ -26,6 +26,9 @@ pub use leave::end_session;
 /// The logout form is one short field.
 pub const MAX_FORM: usize = 4096;
 
+/// Why a login fails that nothing is wrong with.
+const STORE_UNAVAILABLE: &str = "store_unavailable";
+
 /// Answers a visit to one of our endpoints. `form` is the body of a `POST`.
 pub async fn answer(site: &Site, endpoint: Endpoint, visit: &Visit, form: &[u8], request_id: &str) -> Reply {
     let desk = Desk { site, visit, request_id };
@@ -73,6 +76,10 @@ impl Desk<'_> {
     }
 
     async fn begin(&self, return_to: ReturnTo, round: u8) -> Reply {
+        if !self.site.services.revocations.is_reachable() {
+            // The agent would come back to this same page.
+            return self.without_store(&self.visit.target);
+        }
         match &self.visit.host.login_host {
             Some(login_host) => self.ask(login_host, return_to, round),
             None => self.begin_at_provider(return_to, round).await,
@@ -101,6 +108,12 @@ impl Desk<'_> {
                 self.page(&Message::ProviderUnavailable { retry_url: &self.visit.target })
             }
         }
+    }
+
+    /// What is good once is good never while nobody can tell whether it is the first time.
+    fn without_store(&self, retry_url: &str) -> Reply {
+        self.count(LoginResult::Failed(STORE_UNAVAILABLE));
+        self.page(&Message::StoreUnavailable { retry_url })
     }
 
     async fn callback(&self) -> Reply {
@@ -133,6 +146,10 @@ impl Desk<'_> {
             Outcome::Lost => self.page(&Message::LoginExpired { retry_url: "/" }),
             Outcome::Restart { return_to, round } => self.begin(return_to, round).await,
             Outcome::Return(return_to) => Reply::see_other(return_to.as_str(), "already_logged_in"),
+            Outcome::Unknown { return_to, error } => {
+                tracing::warn!(request_id = self.request_id, reason = STORE_UNAVAILABLE, %error, "a login could not end");
+                self.without_store(return_to.as_str())
+            }
         }
     }
 

@@ -17,7 +17,7 @@ use crate::crypto::key_ring::KeyRings;
 use crate::crypto::signing::SigningKey;
 use crate::http_ext::TrustedProxy;
 use crate::identity::{AssertionIssuer, HeaderPlan};
-use crate::login::callback::Redeemed;
+use crate::login::Redeemed;
 use crate::logout::LogoutPath;
 use crate::oidc::Provider;
 use crate::page::Pages;
@@ -42,8 +42,8 @@ pub struct Services {
     pub revocations: Arc<Revocations>,
     /// The forms that wait for a login.
     pub stash: Arc<Stash>,
-    /// The states redeemed before.
-    pub redeemed: Arc<Redeemed>,
+    /// What was good once, and is no longer.
+    pub redeemed: Redeemed,
     /// What outlives a cookie, besides ended sessions.
     pub records: Records,
     /// What is counted.

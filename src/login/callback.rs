@@ -3,18 +3,17 @@
 use std::collections::HashMap;
 
 use http::HeaderValue;
-use moka::policy::EvictionPolicy;
-use moka::sync::Cache;
 
+use super::redeemed::Redeemed;
 use super::return_to::ReturnTo;
 use super::rounds;
 use super::transaction::{Attempt, State, forgotten};
 use crate::clock::Timestamp;
 use crate::crypto::key_ring::KeyRing;
-use crate::crypto::sha256;
 use crate::oidc::{AuthorizationAnswer, LoginError, Provider};
 use crate::session::Login;
 use crate::session::cookie::OwnCookies;
+use crate::store::records::RecordError;
 
 /// The parameters of the provider's answer, each at most once.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -91,6 +90,13 @@ pub enum Outcome {
         /// How often this login was restarted, this time included.
         round: u8,
     },
+    /// Nobody can tell whether the answer came before: it was not redeemed.
+    Unknown {
+        /// The page asked for.
+        return_to: ReturnTo,
+        /// Why not.
+        error: RecordError,
+    },
 }
 
 /// A login that failed.
@@ -137,25 +143,6 @@ impl Failure {
     }
 }
 
-/// The states and hand-offs that have been redeemed: each once, however often its answer comes.
-pub struct Redeemed(Cache<[u8; 32], ()>);
-
-impl Default for Redeemed {
-    fn default() -> Self {
-        let hour = std::time::Duration::from_secs(3600);
-        // Where there is no room, the oldest goes: moka's own policy would turn the newest away.
-        let policy = EvictionPolicy::lru();
-        Self(Cache::builder().max_capacity(65_536).eviction_policy(policy).time_to_live(hour).build())
-    }
-}
-
-impl Redeemed {
-    /// Whether nobody asked for this state, or hand-off, before.
-    pub(super) fn first_time(&self, token: &str) -> bool {
-        self.0.entry(sha256(token.as_bytes())).or_insert(()).is_fresh()
-    }
-}
-
 /// What an answer is judged by.
 pub struct Context<'a> {
     /// What things are sealed for at the host that got the answer: the host and its provider, which is thus the one that
@@ -171,7 +158,7 @@ pub struct Context<'a> {
     pub keys: &'a KeyRing,
     /// The provider that was asked.
     pub provider: &'a Provider,
-    /// The states redeemed before.
+    /// The states redeemed before, at any gateway.
     pub redeemed: &'a Redeemed,
     /// The present.
     pub now: Timestamp,
@@ -183,10 +170,12 @@ pub async fn answer(answer: Answer, context: &Context<'_>) -> Outcome {
         return if context.has_session { Outcome::Return(ReturnTo::root()) } else { Outcome::Lost };
     };
     let attempt = Attempt::of(&answer.state, context.cookies, context.keys, context.host, context.now);
-    let Some(attempt) = attempt.filter(|_| context.redeemed.first_time(&answer.state)) else {
-        return without_attempt(state, context.has_session);
-    };
-    judged(answer, attempt, context).await
+    let Some(attempt) = attempt else { return without_attempt(state, context.has_session) };
+    match context.redeemed.first_time(&answer.state, attempt.ends_at()).await {
+        Ok(true) => judged(answer, attempt, context).await,
+        Ok(false) => without_attempt(state, context.has_session),
+        Err(error) => Outcome::Unknown { return_to: attempt.return_to, error },
+    }
 }
 
 /// What becomes of an answer that begins no session: this browser did not begin its login, or it came late or again.
@@ -253,11 +242,5 @@ mod tests {
         ] {
             assert_eq!(Answer::parse(query), Err(expected), "{query}");
         }
-    }
-
-    #[test]
-    fn a_state_is_redeemed_once() {
-        let redeemed = Redeemed::default();
-        assert!(redeemed.first_time("a") && !redeemed.first_time("a") && redeemed.first_time("b"));
     }
 }

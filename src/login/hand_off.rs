@@ -12,7 +12,8 @@ use http::HeaderValue;
 use serde::{Deserialize, Serialize};
 
 use super::authorization::Started;
-use super::callback::{Outcome, Redeemed, without_attempt};
+use super::callback::{Outcome, without_attempt};
+use super::redeemed::Redeemed;
 use super::return_to::ReturnTo;
 use super::transaction::{Attempt, NewAttempt, State, evicted, forgotten};
 use crate::clock::Timestamp;
@@ -125,7 +126,7 @@ pub struct Context<'a> {
     pub has_session: bool,
     /// The keys that sealed it.
     pub keys: &'a KeyRing,
-    /// The tickets redeemed before.
+    /// The tickets redeemed before, at any gateway.
     pub redeemed: &'a Redeemed,
     /// The present.
     pub now: Timestamp,
@@ -155,16 +156,23 @@ impl Brought {
     /// # Errors
     ///
     /// What becomes of the agent where it is not good: never [`Outcome::LoggedIn`] or [`Outcome::Failed`].
-    pub fn redeem(&self, context: &Context<'_>) -> Result<HandedOver, Box<Outcome>> {
+    pub async fn redeem(&self, context: &Context<'_>) -> Result<HandedOver, Box<Outcome>> {
         // Wherever a ticket turns up first, it is used up: whoever finds it later finds nothing.
         let ticket: Option<Ticket> = context.keys.open_value(PURPOSE, context.host, &self.ticket);
-        let ticket = ticket.filter(|_| context.redeemed.first_time(&self.ticket));
+        let first = match &ticket {
+            Some(ticket) => context.redeemed.first_time(&self.ticket, ticket.expires).await,
+            None => Ok(false),
+        };
         let Some(state) = State::open(context.keys, context.host, &self.state) else {
             let lost = if context.has_session { Outcome::Return(ReturnTo::root()) } else { Outcome::Lost };
             return Err(Box::new(lost));
         };
+        let first = match first {
+            Ok(first) => first,
+            Err(error) => return Err(Box::new(Outcome::Unknown { return_to: state.return_to, error })),
+        };
         let attempt = Attempt::of(&self.state, context.cookies, context.keys, context.host, context.now);
-        let good = ticket.filter(|ticket| ticket.is_of(&self.state, context.now));
+        let good = ticket.filter(|ticket| first && ticket.is_of(&self.state, context.now));
         match (attempt, good) {
             (Some(attempt), Some(Ticket { shared, .. })) => {
                 Ok(HandedOver { shared, return_to: attempt.return_to, forget: forgotten(&self.state) })

@@ -1,5 +1,7 @@
 //! One attempt to log in: the `state` that travels through the provider, and the cookie that stays in the browser.
 
+use std::time::Duration;
+
 use http::HeaderValue;
 use serde::{Deserialize, Serialize};
 
@@ -96,7 +98,12 @@ impl Attempt {
         let (_, value) = cookies.value(&cookie_name(state))?.split_once('.')?;
         let attempt: Self = keys.open_value(LOGIN, host, value)?;
         let own = equal(&attempt.state_hash, &sha256(state.as_bytes()));
-        (own && now.since(attempt.started_at).as_secs() < MAX_AGE).then_some(attempt)
+        (own && now < attempt.ends_at()).then_some(attempt)
+    }
+
+    /// From when on it is too late.
+    pub(super) const fn ends_at(&self) -> Timestamp {
+        self.started_at.plus(Duration::from_secs(MAX_AGE))
     }
 }
 

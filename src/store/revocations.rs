@@ -30,6 +30,9 @@ const BATCH: usize = 1000;
 /// How often what has expired is forgotten.
 const FORGET_EVERY: Duration = Duration::from_secs(600);
 
+/// A store that was read this long ago answers: longer than a failover, as a rule.
+const REACHABLE: Duration = Duration::from_secs(5);
+
 /// Names that a slow listener may be behind.
 const TOLD: usize = 1024;
 
@@ -179,6 +182,12 @@ impl Revocations {
     #[must_use]
     pub fn is_trusted(&self, policy: Policy) -> bool {
         policy.on_failure == OnFailure::Serve || self.age().is_some_and(|age| age <= policy.staleness)
+    }
+
+    /// Whether the store answers, as far as can be told without asking it.
+    #[must_use]
+    pub fn is_reachable(&self) -> bool {
+        self.age().is_some_and(|age| age <= REACHABLE)
     }
 
     /// What monitoring is told.

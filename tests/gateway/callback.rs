@@ -89,7 +89,7 @@ async fn a_callback_that_comes_twice_at_once_redeems_its_code_once() {
     let (mut one, mut two) = (browser.clone(), browser.clone());
     let (first, second) = tokio::join!(one.step(callback.as_str()), two.step(callback.as_str()));
     assert!([&first, &second].iter().any(|response| response.is_redirect()));
-    // Without a store the provider settles it: a code is good once, so at most one of the two begins a session.
+    assert_eq!(world.provider.count(Endpoint::Token), 1, "the code is redeemed once");
     assert!(!(one.has_session(PAIE) && two.has_session(PAIE)), "two sessions from one code");
     assert!(one.has_session(PAIE) || two.has_session(PAIE), "the agent gets in");
     world.finish().await;

@@ -1,10 +1,14 @@
-//! Gateways that act as one: a form kept at one is sent at another.
+//! Gateways that act as one: a form kept at one is sent at another, and what is good once is good once at all of them.
 
 use std::time::{Duration, Instant};
 
-use crate::harness::browser::{parse, target};
+use futures_util::future::join_all;
+use tokio::time::sleep;
+
+use crate::harness::browser::{navigation, parse, target};
+use crate::harness::client::{Connection, Response};
 use crate::harness::group::{share, sharing, sibling};
-use crate::harness::{Agent, Plan};
+use crate::harness::{Agent, Endpoint, HOME, PAIE, Plan, World};
 use crate::kept_forms::{SAVE, URLENCODED, click, is_lost, kept, left_alone, own_form};
 use crate::redis::Server;
 
@@ -93,8 +97,98 @@ async fn a_form_is_not_said_to_be_gone_while_nobody_can_tell() {
     let deadline = Instant::now() + crate::redis::PATIENCE;
     while browser.open(&url).await.status() != 200 {
         assert!(Instant::now() < deadline, "the form is not found again");
+        sleep(Duration::from_millis(20)).await;
     }
     world.expects(&Agent::angela(), &format!("POST {}", target(&parse(SAVE))));
     assert_eq!(click(&mut browser, &page).await.status, 200);
+    world.finish().await;
+}
+
+fn begins_a_session(answer: &Response) -> bool {
+    answer.head.values("set-cookie").iter().any(|line| line.starts_with("__Host-portillon="))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_32_answers_at_once_at_two_gateways_one_begins_a_session() {
+    let redis = Server::start(&[]);
+    let world = sharing(&redis, "\"60s\"").await;
+    let folder = tempfile::tempdir().unwrap();
+    let other = sibling(&world, &folder).await;
+    for round in 1..=3 {
+        let mut browser = world.browser();
+        let callback = browser.up_to_callback(HOME).await;
+        let request = browser.with_cookies(&callback, navigation(&callback, "cross-site"));
+        let answers = join_all((0..32).map(|number| {
+            let address = if number % 2 == 0 { world.gateway().address } else { other.address };
+            let request = &request;
+            async move { Connection::open(address).await.exchange(request).await }
+        }));
+        let answers = answers.await;
+        assert_eq!(answers.iter().filter(|answer| begins_a_session(answer)).count(), 1);
+        assert!(answers.iter().all(Response::is_redirect), "the others begin again, and end there too");
+        assert_eq!(world.provider.count(Endpoint::Token), round, "the code is redeemed once");
+    }
+    other.stop().await;
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_redeemed_at_one_gateway_is_of_no_use_at_another_or_after_a_restart() {
+    let redis = Server::start(&[]);
+    let world = sharing(&redis, "\"60s\"").await;
+    let folder = tempfile::tempdir().unwrap();
+    let other = sibling(&world, &folder).await;
+    let mut browser = world.browser();
+    let callback = browser.up_to_callback(HOME).await;
+    let mut thief = browser.clone();
+    assert!(begins_a_session(&browser.step(callback.as_str()).await));
+    world.send_browsers_to(&other);
+    let answer = thief.step(callback.as_str()).await;
+    assert!(answer.is_redirect() && !begins_a_session(&answer), "{:?}", answer.head);
+    assert_eq!(world.provider.count(Endpoint::Token), 1);
+    other.stop().await;
+    world.finish().await;
+
+    let mut alone = World::start().await;
+    let mut browser = alone.browser();
+    let callback = browser.up_to_callback(HOME).await;
+    let mut thief = browser.clone();
+    assert!(begins_a_session(&browser.step(callback.as_str()).await));
+    alone.restart().await;
+    assert!(!begins_a_session(&thief.step(callback.as_str()).await));
+    assert_eq!(alone.provider.count(Endpoint::Token), 1);
+    alone.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_without_a_store_says_so_and_begins_no_loop() {
+    let mut redis = Server::start(&[]);
+    let world = sharing(&redis, "\"1h\"").await;
+    let mut at_work = world.logged_in(&Agent::angela()).await;
+    let mut browser = world.browser();
+    let callback = browser.up_to_callback("https://paie.test/dossier").await;
+    redis.kill();
+    let asked = Instant::now();
+    let answer = browser.step(callback.as_str()).await;
+    assert!(asked.elapsed() < Duration::from_secs(5), "nobody waits for long: {:?}", asked.elapsed());
+    assert_eq!((answer.status, answer.is_own(), answer.header("retry-after").is_some()), (503, true, true));
+    assert!(answer.header("location").is_none() && !browser.has_session(PAIE));
+    assert!(answer.text().contains("dossier"), "the way on: {}", answer.text());
+    assert_eq!(world.provider.count(Endpoint::Token), 1, "the code is not redeemed");
+    // Once it is known that the store is away, nobody is sent to the provider in vain.
+    let deadline = Instant::now() + crate::redis::PATIENCE;
+    while world.browser().step(HOME).await.status != 503 {
+        assert!(Instant::now() < deadline, "logins are still begun");
+        sleep(Duration::from_millis(20)).await;
+    }
+    world.expects(&Agent::angela(), "GET /");
+    assert_eq!(at_work.open(HOME).await.status(), 200, "who is logged in works on");
+
+    redis.start_again();
+    while world.browser().step(HOME).await.status == 503 {
+        assert!(Instant::now() < deadline + crate::redis::PATIENCE, "no login begins again");
+        sleep(Duration::from_millis(20)).await;
+    }
+    world.logged_in(&Agent::angela()).await;
     world.finish().await;
 }

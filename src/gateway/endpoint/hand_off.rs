@@ -93,7 +93,7 @@ impl Desk<'_> {
             redeemed: &services.redeemed,
             now: services.clock.now(),
         };
-        match brought.redeem(&context) {
+        match brought.redeem(&context).await {
             Ok(handed_over) => self.taken(handed_over),
             Err(outcome) => self.conclude(*outcome).await,
         }
