@@ -1,5 +1,5 @@
-//! The journal of ended sessions on real stores: a redb file, and Redis alone, behind a sentinel, in a cluster. Every
-//! server is started here on a free port of loopback, and stopped.
+//! The store on real ones: a redb file, and Redis alone, behind sentinels, in a cluster. Every server is started here on a
+//! free port of loopback, and stopped.
 
 #![allow(unreachable_pub, reason = "a test binary has no outside")]
 #![allow(clippy::unwrap_used, reason = "a helper of a test fails where the test does")]

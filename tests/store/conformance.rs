@@ -1,10 +1,22 @@
-//! What every journal does, whatever it is kept in.
+//! What every store does, whatever it is kept in: the one suite that all of them pass.
 
-use portillon::clock::Timestamp;
+use std::sync::Arc;
+
+use portillon::clock::{Clock, Timestamp};
+use portillon::store::records::Backend;
 use portillon::store::{Cursor, Entry, Journal, Name, Page};
 use tokio::time::timeout;
 
+use crate::records::keeps_records;
 use crate::server::PATIENCE;
+
+/// Every promise of a store, as two gateways see it that have it open. `clock` moves time where the store goes by the
+/// gateway's; where there is none, the store goes by its own.
+pub async fn conforms<S: Journal + Backend + 'static>(open: impl Fn() -> S, clock: Option<Clock>) {
+    let (one, other) = (Arc::new(open()), Arc::new(open()));
+    holds(&*one, &*other).await;
+    keeps_records(one, other, clock).await;
+}
 
 /// A line that is of use for longer than any test runs.
 pub fn entry(name: u8) -> Entry {
@@ -29,7 +41,7 @@ pub async fn rest(journal: &dyn Journal, after: &Cursor) -> Page {
 }
 
 /// Two readers and writers of one journal, which is empty.
-pub async fn holds(one: &dyn Journal, other: &dyn Journal) {
+async fn holds(one: &dyn Journal, other: &dyn Journal) {
     let empty = one.read(&Cursor::default()).await.unwrap();
     assert_eq!(empty, Page::default());
 

@@ -4,6 +4,7 @@ use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use portillon::clock::{Clock, Timestamp};
@@ -11,7 +12,8 @@ use portillon::store::embedded::{Embedded, FILE};
 use portillon::store::records::{Backend as _, Table};
 use portillon::store::{Cursor, Entry, Journal as _, Name};
 
-use crate::conformance::{entry, holds, rest};
+use crate::conformance::{conforms, entry, rest};
+use crate::records::reveals_nothing;
 
 const FOLDER: &str = "PORTILLON_TEST_STORE";
 
@@ -25,12 +27,20 @@ fn open(folder: &Path) -> Embedded {
     Embedded::open(folder, &Clock::system()).unwrap()
 }
 
-#[tokio::test]
-async fn a_file_that_is_open_twice_is_a_journal() {
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_open_twice_conforms() {
     let folder = tempfile::tempdir().unwrap();
-    holds(&open(folder.path()), &open(folder.path())).await;
-    let mode = std::fs::metadata(folder.path().join(FILE)).unwrap().permissions().mode();
-    assert_eq!(mode & 0o777, 0o600);
+    let clock = Clock::manual(Timestamp::from_secs(1_800_000_000));
+    // The old and the new gateway of a restart.
+    conforms(|| Embedded::open(folder.path(), &clock).unwrap(), Some(clock.clone())).await;
+}
+
+#[tokio::test]
+async fn the_file_is_private_and_reveals_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join(FILE);
+    reveals_nothing(Arc::new(open(folder.path())), || std::fs::read(&file).unwrap()).await;
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
 }
 
 #[tokio::test]

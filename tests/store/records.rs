@@ -6,14 +6,12 @@ use std::time::{Duration, Instant};
 use portillon::clock::{Clock, Timestamp};
 use portillon::crypto::aead::OpenError;
 use portillon::crypto::key_ring::{KeyRing, KeyRings};
-use portillon::store::embedded::Embedded;
 use portillon::store::records::{Backend, Cursor, Key, RecordError, Records, Table};
 use portillon::store::redis::Mode;
+use portillon::store::{Revocations, Scope};
 use tokio::time::sleep;
 
 use crate::server::{Server, journal, settings};
-
-const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 
 /// A store as two gateways see it.
 struct Subject {
@@ -42,7 +40,8 @@ impl Subject {
 }
 
 /// Every promise, in turn.
-async fn run(subject: Subject) {
+pub async fn keeps_records(one: Arc<dyn Backend>, other: Arc<dyn Backend>, clock: Option<Clock>) {
+    let subject = Subject { one, other, clock };
     records_are_kept_and_removed(&subject).await;
     of_two_one_is_first(&subject).await;
     of_many_one_takes(&subject).await;
@@ -82,7 +81,7 @@ async fn of_two_one_is_first(subject: &Subject) {
 
 async fn of_many_one_takes(subject: &Subject) {
     subject.one.put(Table::HandOff, &[7; 32], b"once", subject.in_a_minute()).await.unwrap();
-    let takers: Vec<_> = (0..10)
+    let takers: Vec<_> = (0..32)
         .map(|taker| {
             let store = Arc::clone(if taker % 2 == 0 { &subject.one } else { &subject.other });
             tokio::spawn(async move { store.take(Table::HandOff, &[7; 32]).await.unwrap() })
@@ -166,38 +165,6 @@ async fn a_sealed_record_opens_in_its_own_place(subject: &Subject) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_is_open_twice_keeps_records() {
-    let folder = tempfile::tempdir().unwrap();
-    let clock = Clock::manual(NOW);
-    // The old and the new gateway of a restart.
-    let open = || Arc::new(Embedded::open(folder.path(), &clock).unwrap());
-    run(Subject { one: open(), other: open(), clock: Some(clock.clone()) }).await;
-}
-
-/// The whole suite, for a store that goes by its own clock.
-pub async fn keeps_records(one: Arc<dyn Backend>, other: Arc<dyn Backend>) {
-    run(Subject { one, other, clock: None }).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_single_server_keeps_records() {
-    let server = Server::start(&[]);
-    let reached = || Arc::new(journal(&server.settings()));
-    keeps_records(reached(), reached()).await;
-    let keys = server.cli(&["keys", "*"]);
-    assert!(keys.lines().all(|key| key.starts_with("portillon:")), "every key has the prefix: {keys}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_cluster_keeps_records() {
-    let server = Server::start(&["cluster-enabled yes"]);
-    assert!(server.cli(&["cluster", "addslotsrange", "0", "16383"]).contains("OK"));
-    server.until(&["cluster", "info"], |info| info.contains("cluster_state:ok"));
-    let settings = settings(Mode::Cluster, format!("redis://127.0.0.1:{}", server.port));
-    keeps_records(Arc::new(journal(&settings)), Arc::new(journal(&settings))).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_comes_back_is_found_and_one_that_hangs_holds_up_nobody() {
     let mut server = Server::start(&[]);
     let store = journal(&server.settings());
@@ -217,4 +184,24 @@ async fn a_server_that_comes_back_is_found_and_one_that_hangs_holds_up_nobody() 
     let (store, begun) = (journal(&settings(Mode::Single, url)), Instant::now());
     assert!(store.get(Table::Stash, &[1; 32]).await.is_err());
     assert!(begun.elapsed() < Duration::from_secs(5));
+}
+
+/// What nobody learns who reads the bytes of a store: `read` gives them.
+pub async fn reveals_nothing(backend: Arc<dyn Backend>, read: impl Fn() -> Vec<u8>) {
+    const SUB: &str = "704e024229015d2bd47f7a5e5ab05b35c8336ab403c38022985f8cfadc86fe91";
+    let clock = Clock::system();
+    let keys = Arc::new(KeyRings::new(KeyRing::ephemeral(clock.now()), None));
+    let (records, hour) = (Records::new(backend, keys, clock.clone()), Duration::from_secs(3600));
+    let (id, expires) = (*b"an identifier 16", clock.now().plus(hour));
+    for table in Table::ALL {
+        records.put(table, &Key::new("a purpose", &id), &SUB.to_owned(), expires).await.unwrap();
+    }
+    Revocations::new(clock).revoke_many(Scope::Agent(SUB.to_owned()), hour, &records).await.unwrap();
+    let bytes = read();
+    let holds = |text: &[u8]| bytes.windows(text.len()).any(|part| part == text);
+    let sealed = records.scan::<String>(Table::Stash, None, 10).await.unwrap();
+    assert_eq!(sealed.records.len(), 1, "it is there");
+    for secret in [SUB.as_bytes(), &SUB.as_bytes()[..12], &id, b"a purpose"] {
+        assert!(!holds(secret), "{}", String::from_utf8_lossy(secret));
+    }
 }

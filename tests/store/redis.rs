@@ -2,25 +2,33 @@
 
 use std::process::Command;
 use std::sync::Arc;
+use std::time::Instant;
 
+use portillon::store::records::{Backend as _, Table};
 use portillon::store::redis::Mode;
 use portillon::store::{Cursor, Journal as _};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 
-use crate::conformance::{entry, holds, rest};
-use crate::records::keeps_records;
-use crate::server::{Server, free_port, journal, secret, settings};
+use crate::conformance::{conforms, entry, rest};
+use crate::records::reveals_nothing;
+use crate::server::{PATIENCE, Server, free_port, journal, secret, settings};
 
-#[tokio::test]
-async fn a_single_server_is_a_journal() {
+#[tokio::test(flavor = "multi_thread")]
+async fn a_single_server_conforms() {
     let server = Server::start(&[]);
-    holds(&journal(&server.settings()), &journal(&server.settings())).await;
+    conforms(|| journal(&server.settings()), None).await;
     assert!(server.cli(&["keys", "*"]).lines().all(|key| key.starts_with("portillon:")), "every key has the prefix");
     let ttl: u64 = server.cli(&["ttl", "portillon:ended-sessions"]).trim().parse().unwrap();
     assert!((12 * 3600..=14 * 3600).contains(&ttl), "what nobody needs any more goes away by itself: {ttl}");
 }
 
 #[tokio::test]
+async fn what_the_server_writes_to_its_disk_reveals_nothing() {
+    let server = Server::start(&["rdbcompression no"]);
+    reveals_nothing(Arc::new(journal(&server.settings())), || server.dump()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_user_needs_their_password() {
     // The rights that docs/sessions.md asks for, and no other.
     let user = "user portillon on >s3same ~portillon:* +xadd +xread +xrange +expire +set +get +getdel +del +zadd +zrem +zscan \
@@ -31,9 +39,7 @@ async fn a_user_needs_their_password() {
         (settings.user, settings.password) = (Some("portillon".to_owned()), secret(password));
         journal(&settings)
     };
-    right("s3same").append(&[entry(1)]).await.unwrap();
-    assert_eq!(rest(&right("s3same"), &Cursor::default()).await.entries, [entry(1)]);
-    keeps_records(Arc::new(right("s3same")), Arc::new(right("s3same"))).await;
+    conforms(|| right("s3same"), None).await;
     for refused in [right("sesame"), journal(&server.settings())] {
         let error = refused.append(&[entry(2)]).await.unwrap_err().to_string();
         assert!(!error.contains("sesame") && !error.contains("s3same"), "{error}");
@@ -97,34 +103,99 @@ fn check_says_whether_the_store_answers() {
     assert!(told(server.port).contains("from here, the store does not answer"));
 }
 
-#[tokio::test]
-async fn a_cluster_is_a_journal() {
-    let server = Server::start(&["cluster-enabled yes"]);
-    assert!(server.cli(&["cluster", "addslotsrange", "0", "16383"]).contains("OK"));
-    server.until(&["cluster", "info"], |info| info.contains("cluster_state:ok"));
-    let settings = settings(Mode::Cluster, format!("redis://127.0.0.1:{}", server.port));
-    holds(&journal(&settings), &journal(&settings)).await;
+/// A cluster of three servers that share the slots.
+fn cluster() -> [Server; 3] {
+    let slots = [["1", "0", "5460"], ["2", "5461", "10922"], ["3", "10923", "16383"]];
+    let nodes = slots.map(|[epoch, first, last]| {
+        // The usual port of the bus, 10000 above, may be none.
+        let bus = free_port().to_string();
+        let lines = ["cluster-enabled yes", &format!("cluster-port {bus}"), "cluster-node-timeout 1000"];
+        let server = Server::start(&[&lines[..], &["cluster-require-full-coverage no"]].concat());
+        assert!(server.cli(&["cluster", "addslotsrange", first, last]).contains("OK"));
+        assert!(server.cli(&["cluster", "set-config-epoch", epoch]).contains("OK"));
+        (server, bus)
+    });
+    for (node, bus) in &nodes[1..] {
+        let meet = ["cluster", "meet", "127.0.0.1", &node.port.to_string(), bus];
+        assert!(nodes[0].0.cli(&meet).contains("OK"));
+    }
+    for (node, _) in &nodes {
+        node.until(&["cluster", "info"], |info| {
+            info.contains("cluster_state:ok")
+                && info.contains("cluster_known_nodes:3")
+                && info.contains("cluster_slots_ok:16384")
+        });
+    }
+    nodes.map(|(server, _)| server)
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_conforms_and_finds_a_server_that_comes_back() {
+    let mut servers = cluster();
+    // The others are learnt from the first.
+    let settings = settings(Mode::Cluster, format!("redis://127.0.0.1:{}", servers[0].port));
+    conforms(|| journal(&settings), None).await;
+    for server in &servers {
+        assert_ne!(server.cli(&["dbsize"]).trim(), "0", "the records are on all of them");
+    }
+
+    // Where one of them is away, it is said; when it is back, it is found.
+    let (store, expires) = (journal(&settings), entry(0).expires);
+    let all_are_kept = async || {
+        for number in 0..20 {
+            if store.put(Table::HandOff, &[number; 32], b"kept", expires).await.is_err() {
+                return false;
+            }
+        }
+        true
+    };
+    servers[2].kill();
+    assert!(!all_are_kept().await);
+    servers[2].start_again();
+    let begun = Instant::now();
+    while !all_are_kept().await {
+        assert!(begun.elapsed() < PATIENCE, "the server is not found again");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_sentinel_tells_who_leads_before_and_after_a_failover() {
     let mut master = Server::start(&[]);
     let replica = Server::start(&[&format!("replicaof 127.0.0.1 {}", master.port)]);
     replica.until(&["info", "replication"], |info| info.contains("master_link_status:up"));
-    let sentinel = Server::sentinel(master.port);
-    sentinel.until(&["sentinel", "replicas", "portillon"], |replicas| replicas.contains(&replica.port.to_string()));
-    let settings = settings(Mode::Sentinel("portillon".to_owned()), format!("redis://127.0.0.1:{}", sentinel.port));
+    let sentinels = [(); 3].map(|()| Server::sentinel(master.port));
+    for sentinel in &sentinels {
+        sentinel.until(&["sentinel", "replicas", "portillon"], |replicas| replicas.contains(&replica.port.to_string()));
+        sentinel.until(&["sentinel", "sentinels", "portillon"], |others| others.matches("runid").count() == 2);
+    }
+    let mut settings = settings(Mode::Sentinel("portillon".to_owned()), String::new());
+    settings.urls = sentinels.each_ref().map(|sentinel| format!("redis://127.0.0.1:{}", sentinel.port)).to_vec();
+    conforms(|| journal(&settings), None).await;
     let one = journal(&settings);
-    one.append(&[entry(1)]).await.unwrap();
-    replica.until(&["xlen", "portillon:ended-sessions"], |length| length.trim() == "1");
+    let expires = entry(0).expires;
+    one.append(&[entry(101)]).await.unwrap();
+    assert!(one.put_new(Table::OneTimeUse, &[101; 32], b"used", expires).await.unwrap());
+    for count in [["xlen", "portillon:ended-sessions"], ["zcard", "portillon:one-time-use"]] {
+        let counted = master.cli(&count);
+        replica.until(&count, |found| found == counted);
+    }
 
+    // With the server goes one of those that know it.
+    let [mut first, second, _third] = sentinels;
+    first.kill();
     master.kill();
-    sentinel.until(&["sentinel", "get-master-addr-by-name", "portillon"], |address| {
+    second.until(&["sentinel", "get-master-addr-by-name", "portillon"], |address| {
         address.contains(&replica.port.to_string())
     });
     replica.until(&["info", "replication"], |info| info.contains("role:master"));
     // The connection to the old master is of no use any more; the next one finds the new master.
-    while one.append(&[entry(2)]).await.is_err() {}
+    while one.append(&[entry(102)]).await.is_err() {}
     let found = rest(&journal(&settings), &Cursor::default()).await.entries;
-    assert!(found.contains(&entry(1)) && found.contains(&entry(2)), "{found:?}");
+    assert!(found.contains(&entry(101)) && found.contains(&entry(102)));
+    let again = loop {
+        if let Ok(first) = one.put_new(Table::OneTimeUse, &[101; 32], b"again", expires).await {
+            break first;
+        }
+    };
+    assert!(!again, "what was used before the failover is used after it");
 }

@@ -16,7 +16,7 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 pub struct Server {
     pub port: u16,
     arguments: Vec<String>,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
     child: Child,
 }
 
@@ -26,9 +26,9 @@ impl Server {
         Self::launch(free_port(), lines, &[])
     }
 
-    /// A sentinel, which one vote is enough for.
+    /// One of three sentinels, two of which must agree.
     pub fn sentinel(master: u16) -> Self {
-        let monitor = format!("sentinel monitor portillon 127.0.0.1 {master} 1");
+        let monitor = format!("sentinel monitor portillon 127.0.0.1 {master} 2");
         let lines = ["sentinel down-after-milliseconds portillon 500", "sentinel failover-timeout portillon 2000"];
         Self::launch(free_port(), &[&monitor[..], lines[0], lines[1]], &["--sentinel"])
     }
@@ -47,7 +47,7 @@ impl Server {
         let arguments: Vec<String> =
             std::iter::once(file.display().to_string()).chain(flags.iter().map(ToString::to_string)).collect();
         let child = spawn(&arguments);
-        let server = Self { port, arguments, _folder: folder, child };
+        let server = Self { port, arguments, folder, child };
         server.listens();
         server
     }
@@ -62,6 +62,12 @@ impl Server {
     pub fn start_again(&mut self) {
         self.child = spawn(&self.arguments);
         self.listens();
+    }
+
+    /// What it writes to its disk.
+    pub fn dump(&self) -> Vec<u8> {
+        assert!(self.cli(&["save"]).contains("OK"));
+        std::fs::read(self.folder.path().join("dump.rdb")).unwrap()
     }
 
     /// What `redis-cli` prints.
