@@ -6,10 +6,12 @@ use futures_util::future::join_all;
 use tokio::time::sleep;
 
 use crate::harness::browser::{navigation, parse, target};
-use crate::harness::client::{Connection, Response};
+use crate::harness::client::{Connection, Request, Response};
+use crate::harness::gateway::Gateway;
 use crate::harness::group::{share, sharing, sibling};
-use crate::harness::{Agent, Endpoint, HOME, PAIE, Plan, World};
+use crate::harness::{Agent, DOCS, Endpoint, HOME, LOGIN, PAIE, Plan, World};
 use crate::kept_forms::{SAVE, URLENCODED, click, is_lost, kept, left_alone, own_form};
+use crate::many_hosts_attacked::{AT_DOCS, up_to_ticket};
 use crate::redis::Server;
 
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -108,6 +110,15 @@ fn begins_a_session(answer: &Response) -> bool {
     answer.head.values("set-cookie").iter().any(|line| line.starts_with("__Host-portillon="))
 }
 
+/// What 32 copies of a request are answered that come to two gateways at once.
+async fn at_both(world: &World, other: &Gateway, request: &Request) -> Vec<Response> {
+    let ask = |number| async move {
+        let address = if number % 2 == 0 { world.gateway().address } else { other.address };
+        Connection::open(address).await.exchange(request).await
+    };
+    join_all((0..32).map(ask)).await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn of_32_answers_at_once_at_two_gateways_one_begins_a_session() {
     let redis = Server::start(&[]);
@@ -118,16 +129,36 @@ async fn of_32_answers_at_once_at_two_gateways_one_begins_a_session() {
         let mut browser = world.browser();
         let callback = browser.up_to_callback(HOME).await;
         let request = browser.with_cookies(&callback, navigation(&callback, "cross-site"));
-        let answers = join_all((0..32).map(|number| {
-            let address = if number % 2 == 0 { world.gateway().address } else { other.address };
-            let request = &request;
-            async move { Connection::open(address).await.exchange(request).await }
-        }));
-        let answers = answers.await;
+        let answers = at_both(&world, &other, &request).await;
         assert_eq!(answers.iter().filter(|answer| begins_a_session(answer)).count(), 1);
         assert!(answers.iter().all(Response::is_redirect), "the others begin again, and end there too");
         assert_eq!(world.provider.count(Endpoint::Token), round, "the code is redeemed once");
     }
+    other.stop().await;
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_32_tickets_of_a_hand_off_at_once_at_two_gateways_one_begins_a_session() {
+    let mut redis = Server::start(&[]);
+    let mut plan = Plan::new().await;
+    plan.site.log_in_at(LOGIN);
+    share(&mut plan, &redis, "\"1h\"");
+    let world = plan.start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let other = sibling(&world, &folder).await;
+    let mut browser = world.logged_in(&Agent::angela()).await;
+    let ticket = up_to_ticket(&mut browser, AT_DOCS).await;
+    let request = browser.with_cookies(&ticket, navigation(&ticket, "same-site"));
+    let answers = at_both(&world, &other, &request).await;
+    assert_eq!(answers.iter().filter(|answer| begins_a_session(answer)).count(), 1);
+    assert!(answers.iter().all(Response::is_redirect), "the others ask again");
+
+    let ticket = up_to_ticket(&mut browser, AT_DOCS).await;
+    redis.kill();
+    let answer = browser.step(ticket.as_str()).await;
+    assert_eq!((answer.status, answer.is_own(), answer.header("location")), (503, true, None));
+    assert!(!browser.has_session(DOCS), "nobody can tell whether it was used");
     other.stop().await;
     world.finish().await;
 }

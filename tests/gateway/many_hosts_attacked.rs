@@ -7,7 +7,7 @@ use crate::harness::browser::{navigation, parse};
 use crate::harness::{Agent, Browser, DOCS, Endpoint, HOME, LOGIN, PAIE, Plan, RIE, Request, Response, World};
 use crate::many_hosts::{arrives, world};
 
-const AT_DOCS: &str = "https://docs.test/";
+pub const AT_DOCS: &str = "https://docs.test/";
 
 /// A gateway with a login host, and a browser in which the agent is logged in there.
 async fn logged_in() -> (World, Browser) {
@@ -17,7 +17,7 @@ async fn logged_in() -> (World, Browser) {
 }
 
 /// Follows where `url` leads, up to the address that brings a ticket: that is not yet visited.
-async fn up_to_ticket(browser: &mut Browser, url: &str) -> Url {
+pub async fn up_to_ticket(browser: &mut Browser, url: &str) -> Url {
     up_to(browser, url, "ticket").await
 }
 
