@@ -62,8 +62,9 @@ async fn a_journal_that_is_opened_again_lacks_what_expired_and_goes_on() {
 }
 
 #[tokio::test]
-async fn what_was_appended_survives_kill_9() {
+async fn what_was_promised_survives_kill_9_and_the_other_gateway_goes_on() {
     let folder = tempfile::tempdir().unwrap();
+    let other = open(folder.path());
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "embedded::writer", "--ignored", "--nocapture"])
         .env(FOLDER, folder.path())
@@ -77,10 +78,16 @@ async fn what_was_appended_survives_kill_9() {
     child.kill().unwrap();
     child.wait().unwrap();
 
-    let found = rest(&open(folder.path()), &Cursor::default()).await.entries;
     assert_eq!(kept.len(), 20);
-    for name in kept {
-        assert!(found.contains(&entry(name)), "{name} was promised and is gone");
+    other.append(&[entry(255)]).await.unwrap();
+    for store in [&other, &open(folder.path())] {
+        let found = rest(store, &Cursor::default()).await.entries;
+        assert!(found.contains(&entry(255)));
+        for name in &kept {
+            assert!(found.contains(&entry(*name)), "{name} was promised and is gone");
+            let again = store.put_new(Table::OneTimeUse, &[*name; 32], b"again", entry(0).expires).await;
+            assert!(!again.unwrap(), "{name} was used");
+        }
     }
 }
 
@@ -88,8 +95,9 @@ async fn what_was_appended_survives_kill_9() {
 #[ignore = "runs in a process of its own, which is killed"]
 async fn writer() {
     let journal = open(Path::new(&std::env::var_os(FOLDER).unwrap()));
-    for name in 0..=u8::MAX {
+    for name in 0..u8::MAX {
         journal.append(&[entry(name)]).await.unwrap();
+        assert!(journal.put_new(Table::OneTimeUse, &[name; 32], b"used", entry(0).expires).await.unwrap());
         println!("\nkept {name}");
     }
     // Whoever started this has heard enough by now.
