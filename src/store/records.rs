@@ -146,7 +146,7 @@ impl Records {
         Ok(bounded(self.backend.remove(table, &key.0)).await?)
     }
 
-    /// About `limit` records of a table, from `after` on. What does not open is left out, and said in the log.
+    /// About `limit` records of a table that [is listed](Table::is_listed), from `after` on. What does not open is left out, and said in the log.
     ///
     /// # Errors
     ///

@@ -27,6 +27,12 @@ impl Table {
     pub const ALL: [Self; 6] =
         [Self::HandOff, Self::LiveSession, Self::OneTimeUse, Self::Revocation, Self::Stash, Self::StashEntry];
 
+    /// Whether its records are ever looked through. What was used is only asked for by name.
+    #[must_use]
+    pub const fn is_listed(self) -> bool {
+        !matches!(self, Self::OneTimeUse)
+    }
+
     /// Its name in every store, and in what seals its records: it never changes.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -86,7 +92,7 @@ pub trait Backend: Send + Sync {
     /// Forgets what is kept.
     async fn remove(&self, table: Table, key: &RawKey) -> Result<(), StoreError>;
 
-    /// About `limit` records of a table, from `after` on.
+    /// About `limit` records of a table that [is listed](Table::is_listed), from `after` on.
     async fn scan(&self, table: Table, after: Option<&Cursor>, limit: usize) -> Result<Page, StoreError>;
 
     /// Forgets what has expired.

@@ -1,5 +1,6 @@
 //! The connection for records: one for all who ask, made when it is needed, given up at the first failure and made anew
-//! after a pause that grows. Sentinels are asked again each time: after a failover the master is another.
+//! after a pause that grows. Sentinels are asked again each time: after a failover the master is another. That to a
+//! cluster is given up after some failures in a row: it mends itself, and one server that is away is not all of them.
 
 use std::time::Duration;
 
@@ -17,6 +18,8 @@ const ANSWER: Duration = Duration::from_millis(800);
 /// After the first failure; twice as long after each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// Failures in a row that a connection to a cluster outlives.
+const BORNE: u32 = 5;
 
 #[derive(Default)]
 pub(in crate::store) struct Link {
@@ -69,11 +72,17 @@ impl Link {
             Err(_) => "no answer in time".to_owned(),
         };
         let mut state = self.state.lock().await;
-        if state.connection.as_ref().is_some_and(|(_, current)| *current == number) {
-            state.connection = None;
-            return Err(state.failed(&error));
+        match &state.connection {
+            Some((Connection::Cluster(_), _)) if state.failures < BORNE => {
+                state.failures += 1;
+                Err(StoreError::new(error))
+            }
+            Some((_, current)) if *current == number => {
+                state.connection = None;
+                Err(state.failed(&error))
+            }
+            _ => Err(StoreError::new(error)),
         }
-        Err(StoreError::new(error))
     }
 
     async fn succeeded(&self) {

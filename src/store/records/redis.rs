@@ -1,5 +1,5 @@
-//! Records in Redis or Valkey: each is a key of its own with a time to live, and a sorted set for each table lists them,
-//! so that nothing needs two slots of a cluster in one step.
+//! Records in Redis or Valkey: each is a key of its own with a time to live, and a sorted set for each table that is looked
+//! through lists them, so that nothing needs two slots of a cluster in one step.
 
 use async_trait::async_trait;
 use futures_util::future::join_all;
@@ -31,10 +31,16 @@ impl Redis {
     }
 
     async fn list(&self, table: Table, key: &RawKey, expires: Timestamp) -> Result<(), StoreError> {
+        if !table.is_listed() {
+            return Ok(());
+        }
         self.query(cmd("ZADD").arg(self.index(table)).arg(expires.as_secs()).arg(key)).await
     }
 
     async fn unlist(&self, table: Table, key: &RawKey) -> Result<(), StoreError> {
+        if !table.is_listed() {
+            return Ok(());
+        }
         self.query(cmd("ZREM").arg(self.index(table)).arg(key)).await
     }
 }
@@ -90,7 +96,7 @@ impl Backend for Redis {
 
     /// Records go by themselves; what lists them does not.
     async fn purge(&self) -> Result<(), StoreError> {
-        for table in Table::ALL {
+        for table in Table::ALL.into_iter().filter(|table| table.is_listed()) {
             let now = self.clock.now().as_secs();
             self.query::<()>(cmd("ZREMRANGEBYSCORE").arg(self.index(table)).arg("-inf").arg(now)).await?;
         }
