@@ -1,14 +1,17 @@
-//! The admin listener: `/healthz`, `/readyz`, `/metrics`, `/status`, for monitoring and operators. It is never reachable
-//! through the sites: it has sockets of its own.
+//! The admin listener: `/healthz`, `/readyz`, `/metrics`, `/status` for monitoring, `/orders` for operators.
+//! It is never reachable through the sites: it has sockets of its own.
 
 mod answer;
 mod listener;
+pub mod order;
 
+use async_trait::async_trait;
 use serde_json::Value;
 
 pub use listener::{AdminListener, serve};
 
-/// What the admin endpoints tell.
+/// What the admin endpoints tell and do.
+#[async_trait]
 pub trait AdminState: Send + Sync + 'static {
     /// Whether existing sessions can be served.
     fn ready(&self) -> Readiness;
@@ -18,6 +21,10 @@ pub trait AdminState: Send + Sync + 'static {
 
     /// What runs: version, configuration, provider, keys. Nothing secret.
     fn status(&self) -> Value;
+
+    /// Carries out a sealed [`Order`](order::Order), and gives the sealed [`Report`](order::Report); none where it is
+    /// none of ours.
+    async fn obey(&self, sealed: &str) -> Option<String>;
 }
 
 /// Whether existing sessions can be served, and what an operator should know beside it.

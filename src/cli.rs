@@ -13,6 +13,7 @@ pub mod check;
 pub mod demo;
 pub mod keys;
 pub mod run;
+pub mod sessions;
 
 /// The exit code of a configuration that cannot be used.
 const CONFIGURATION: u8 = 78;
@@ -35,6 +36,8 @@ enum Command {
     Keys(keys::KeysArgs),
     /// Runs the gateway
     Run(run::Args),
+    /// Lists and ends the sessions of agents
+    Sessions(sessions::SessionsArgs),
 }
 
 /// Runs the subcommand that the command line names.
@@ -58,6 +61,7 @@ fn execute(command: Command) -> ExitCode {
         Command::Demo(args) => demo::execute(args),
         Command::Keys(args) => keys::execute(&args, keys_dir),
         Command::Run(args) => run::execute(&args),
+        Command::Sessions(args) => sessions::execute(args),
     }
 }
 

@@ -4,6 +4,7 @@
 //! [`Config`], or tells everything that is wrong, each with its file, line and a remedy.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -71,7 +72,7 @@ pub struct Config {
     /// `[provider]`, where it is written, and `[providers.NAME]`: at least one, no two of one name.
     pub providers: Vec<ProviderConfig>,
     /// `[session]`
-    pub session: session::Lifetime,
+    pub session: SessionConfig,
     /// `[store]`
     pub store: StoreConfig,
     /// `[identity] header_prefix`
@@ -86,6 +87,15 @@ pub struct Config {
     pub stash: stash::Settings,
     /// `[log] format`
     pub log: LogFormat,
+}
+
+/// `[session]`
+#[derive(Clone, Copy, Debug)]
+pub struct SessionConfig {
+    /// `idle` and `absolute`
+    pub lifetime: session::Lifetime,
+    /// So many sessions an agent may have at one host.
+    pub max_per_agent: Option<NonZeroU32>,
 }
 
 /// `[provider]` or `[providers.NAME]`

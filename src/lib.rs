@@ -10,7 +10,7 @@
 //!                └────────────◀──────────── gateway/respond (our own answers, and what the upstream answers)
 //! ```
 //!
-//! Imports go one way: `clock secret http_ext crypto` ← domain modules (`route session store login logout oidc policy
+//! Imports go one way: `clock secret http_ext crypto` ← domain modules (`route session live store login logout oidc policy
 //! identity signature stash upstream page telemetry`) ← `gateway` ← `listener`, `admin` ← `config`, which names all of their
 //! types ← `server` ← `demo` ← `cli` ← `main`. `tests/layers.rs` keeps these rules.
 
@@ -24,6 +24,7 @@ pub mod gateway;
 pub mod http_ext;
 pub mod identity;
 pub mod listener;
+pub mod live;
 pub mod login;
 pub mod logout;
 pub mod oidc;

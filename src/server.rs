@@ -20,6 +20,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
 mod compile;
+mod orders;
 mod status;
 
 pub use compile::CompileError;
@@ -31,6 +32,7 @@ use crate::crypto::key_ring::{KeyRing, KeyRingError, KeyRings};
 use crate::gateway::{Gateway, HeadRefusals, Services, Site};
 use crate::listener::tls::Certificates;
 use crate::listener::{self, BindError, Bound, Front};
+use crate::live::{Live, LiveSession, Recorder};
 use crate::login::Redeemed;
 use crate::oidc::Provider;
 use crate::stash::Stash;
@@ -163,7 +165,9 @@ pub async fn start(config: Config, options: Options) -> Result<Running, StartErr
     let (journal, backend) = store(&config, &options.clock)?;
     let records = Records::new(backend, Arc::clone(&keys), options.clock.clone());
     learn(&config.store.kind, &revocations, (&*journal, &records)).await?;
+    let (live, recorder) = Live::new(records.clone());
     let services = Services {
+        live,
         stash: Arc::new(Stash::new(Arc::clone(&keys), options.clock.clone(), records.clone())),
         redeemed: Redeemed::new(records.clone()),
         keys,
@@ -177,7 +181,7 @@ pub async fn start(config: Config, options: Options) -> Result<Running, StartErr
     let certificates = compile::certificates(&config)?;
     let bound = listener::bind(&compile::bindings(&config, certificates.as_ref())?)?;
     let admin_sockets = admin_sockets(&config)?;
-    Ok(Running::begin(&config, (site, journal), certificates, (bound, admin_sockets)))
+    Ok(Running::begin(&config, (site, journal, recorder), certificates, (bound, admin_sockets)))
 }
 
 /// One store, as the journal of ended sessions and as a place for records.
@@ -221,7 +225,7 @@ async fn learn(
 impl Running {
     fn begin(
         config: &Config,
-        (site, journal): (Arc<ArcSwap<Site>>, Arc<dyn Journal>),
+        (site, journal, recorder): (Arc<ArcSwap<Site>>, Arc<dyn Journal>, Recorder),
         certificates: Option<Arc<Certificates>>,
         (bound, admin_sockets): (Vec<Bound>, Vec<TcpListener>),
     ) -> Self {
@@ -250,6 +254,7 @@ impl Running {
         background.spawn(async move { writer.write(&*written).await });
         background.spawn(end_expired(Arc::clone(&site)));
         background.spawn(end_revoked(Arc::clone(&site)));
+        background.spawn(record(recorder, Arc::clone(&site)));
         let mut followers = Followers::default();
         followers.follow(&site.load());
         let fixed = Fixed::of(config);
@@ -366,6 +371,14 @@ async fn end_revoked(site: Arc<ArcSwap<Site>>) {
     while !matches!(told.recv().await, Err(RecvError::Closed)) {
         site.load().sessions.end_revoked();
     }
+}
+
+/// Writes down who is logged in, and ends the sessions that an agent has too many.
+async fn record(recorder: Recorder, site: Arc<ArcSwap<Site>>) {
+    let is_over = |session: &LiveSession| site.load().services.revocations.end(&session.name(), &session.subject());
+    // Nobody waits for the store: it is written there as soon as it answers.
+    let end = |session: &LiveSession| drop(site.load().sessions.end_named(session.name()));
+    recorder.run(is_over, end).await;
 }
 
 fn server_conf() -> Arc<ServerConf> {

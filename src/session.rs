@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Timestamp;
 use crate::crypto::{base64url, equal, sha256};
 use crate::identity::Claims;
-use crate::store::{Entry, Name, Subject};
+use crate::store::{Name, Subject};
 
 mod codec;
 pub mod cookie;
@@ -153,6 +153,12 @@ impl Session {
         &self.pseudonym
     }
 
+    /// What the store calls the end of its login.
+    #[must_use]
+    pub const fn name(&self) -> Name {
+        self.name
+    }
+
     /// What revocations of many sessions know it by.
     #[must_use]
     pub fn subject(&self) -> Subject<'_> {
@@ -186,13 +192,6 @@ impl Session {
     pub fn remaining(&self, lifetime: Lifetime, now: Timestamp) -> Lifetime {
         let absolute = lifetime.absolute.saturating_sub(now.since(self.logged_in_at));
         Lifetime { idle: lifetime.idle.min(absolute), absolute }
-    }
-
-    /// The line that keeps the session, and every other one of its login, ended for this long from `now` on: none of
-    /// them began later.
-    #[must_use]
-    pub fn ending(&self, remembered: Duration, now: Timestamp) -> Entry {
-        Entry { name: self.name, expires: now.plus(remembered).plus(CLOCK_SKEW) }
     }
 
     /// What the logout form must send back, so that no other site can log an agent out.

@@ -5,6 +5,7 @@
 //! journal. Lines hold hashes of random identifiers: a copy of the journal tells nothing and opens nothing.
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 
 use crate::clock::Timestamp;
 
@@ -19,7 +20,7 @@ pub use broad::{Scope, Subject};
 pub use revocations::{Durable, OnFailure, Policy, Revocations, Status, Told};
 
 /// Names an ended session: half of a SHA-256 of its identifier.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 pub struct Name(pub [u8; 16]);
 
 /// One line of the journal.

@@ -10,6 +10,7 @@ const LAYERS: &[&[&str]] = &[
     &["clock", "crypto", "http_ext", "secret"],
     &[
         "identity",
+        "live",
         "login",
         "logout",
         "oidc",

@@ -155,8 +155,8 @@ async fn serve_connection(
     head_timeout: Duration,
 ) {
     let service = service_fn(move |request: Request<Incoming>| {
-        let response = answer(&*state, request.method(), request.uri().path());
-        async move { Ok::<_, Infallible>(response) }
+        let state = Arc::clone(&state);
+        async move { Ok::<_, Infallible>(answer(&*state, request).await) }
     });
     let mut connection = pin!(
         http1::Builder::new()

@@ -35,7 +35,7 @@ pub(super) fn config(files: &[Section<'_>], surroundings: &Surroundings) -> Opti
     let providers = providers::read(main, &server.config, surroundings);
     let identity = identity::read(&main.section("identity", &keys::IDENTITY), &providers.all);
     let session = session::read(&main.section("session", &keys::SESSION));
-    let store = store::read(&main.section("store", &keys::STORE), session, surroundings);
+    let store = store::read(&main.section("store", &keys::STORE), session.lifetime, surroundings);
     let signing = signing::read(&main.section("signing", &keys::SIGNING));
     let stash = stash::read(&main.section("stash", &keys::STASH));
     let log = log(&main.section("log", &keys::LOG));

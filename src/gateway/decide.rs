@@ -10,6 +10,7 @@ use super::respond::Reply;
 use super::site::{Host, Route, Site};
 use crate::crypto::aead::OpenError;
 use crate::identity::Claims;
+use crate::live::Client;
 use crate::login::rounds;
 use crate::page::{AgentView, Format, Language, LoopCause, Message};
 use crate::policy::Permit;
@@ -29,8 +30,8 @@ pub struct Forward {
     pub client: Option<IpAddr>,
     /// Whether it is the application's own logout, which ends the session too.
     pub logout: Option<OwnCookies>,
-    /// The cookies that held the session, where the answer should record that the agent is active.
-    pub renewal: Option<OwnCookies>,
+    /// The cookies that held the session, where the answer should record that the agent is active, and who is.
+    pub renewal: Option<(OwnCookies, Client)>,
     /// `Set-Cookie` values for the answer.
     pub cookies: Vec<HeaderValue>,
     /// Whether it really asks for another protocol: an `Upgrade` that `Connection` does not name is none.
@@ -60,6 +61,8 @@ pub struct Visit {
     pub language: Language,
     /// Whether a browser says that another origin sent this.
     pub from_elsewhere: bool,
+    /// Where it came from.
+    pub client: Client,
 }
 
 /// A form that met an expired session.
@@ -233,7 +236,7 @@ impl Desk<'_, '_> {
         }
         forward.cookies.extend(rounds::forget(cookies));
         if matches!(opened, Opened::Due(_)) {
-            forward.renewal = Some(cookies.clone());
+            forward.renewal = Some((cookies.clone(), self.agent_client()));
         }
         forward
     }
@@ -334,7 +337,12 @@ impl Desk<'_, '_> {
             kind: self.request.kind(),
             language: self.request.language(),
             from_elsewhere: self.request.is_from_elsewhere(&host.origin),
+            client: self.agent_client(),
         })
+    }
+
+    fn agent_client(&self) -> Client {
+        Client::new(self.client, self.request.user_agent())
     }
 
     fn refuse(&self, route: Option<&Arc<Route>>, message: &Message<'_>) -> Decision {

@@ -164,6 +164,7 @@ impl Desk<'_> {
             return self.page(&Message::Internal).with_cookies([forget]);
         };
         self.replace(&session);
+        self.site.note_login(&session, &self.visit.host, &self.visit.client);
         self.count(LoginResult::Succeeded);
         tracing::info!(request_id = self.request_id, session = session.pseudonym(), "logged in");
         let round = self.visit.opened.valid().is_none().then(|| rounds::one_more(&self.visit.cookies));

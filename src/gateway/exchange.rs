@@ -212,9 +212,12 @@ impl Exchange {
     /// logout, or a login, that came before it.
     pub fn renew_session(&mut self) {
         let Some(forward) = self.forward.as_mut() else { return };
-        let Some(cookies) = forward.renewal.take() else { return };
-        let renewed = self.site.sessions.renew(&cookies, &forward.route.host.context);
-        forward.cookies.extend(renewed.unwrap_or_default());
+        let Some((cookies, client)) = forward.renewal.take() else { return };
+        let Some(renewed) = self.site.sessions.renew(&cookies, &forward.route.host.context) else { return };
+        forward.cookies.extend(renewed);
+        if let Some(session) = forward.permit.session() {
+            self.site.note_use(session, &forward.route.host, &client);
+        }
     }
 
     /// Where this was the application's own logout: ends the session, and sends the agent to the provider.

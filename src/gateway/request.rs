@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use bytes::Bytes;
 use http::header::{
     ACCEPT, ACCEPT_LANGUAGE, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, FORWARDED, HOST,
-    ORIGIN, REFERER, UPGRADE,
+    ORIGIN, REFERER, UPGRADE, USER_AGENT,
 };
 use http::{HeaderMap, HeaderName, Method, Version};
 use pingora::http::RequestHeader;
@@ -212,6 +212,12 @@ impl<'r> Request<'r> {
 
     fn text(&self, name: &HeaderName) -> Option<&'r str> {
         self.head.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    /// The request's `User-Agent` (RFC 9110 section 10.1.5).
+    #[must_use]
+    pub fn user_agent(&self) -> Option<&'r str> {
+        self.text(&USER_AGENT)
     }
 
     fn named(&self, name: &str) -> Option<&'r str> {

@@ -3,6 +3,7 @@
 //! A reload makes a new site and swaps it in whole; requests under way finish on the one that they began with.
 
 use std::collections::HashMap;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use http::HeaderValue;
@@ -17,13 +18,14 @@ use crate::crypto::key_ring::KeyRings;
 use crate::crypto::signing::SigningKey;
 use crate::http_ext::TrustedProxy;
 use crate::identity::{AssertionIssuer, HeaderPlan};
+use crate::live::{Client, Live};
 use crate::login::Redeemed;
 use crate::logout::LogoutPath;
 use crate::oidc::Provider;
 use crate::page::Pages;
 use crate::policy::{PublicRule, Rules};
 use crate::route::{Authority, PathPrefix, Scheme, Table};
-use crate::session::{SessionId, Sessions};
+use crate::session::{Session, SessionId, Sessions};
 use crate::signature::{self, Signer};
 use crate::stash::{self, Stash};
 use crate::store::records::Records;
@@ -46,6 +48,8 @@ pub struct Services {
     pub redeemed: Redeemed,
     /// What outlives a cookie, besides ended sessions.
     pub records: Records,
+    /// Who is logged in.
+    pub live: Live,
     /// What is counted.
     pub metrics: Metrics,
 }
@@ -211,6 +215,8 @@ pub struct Site {
     pub providers: Vec<Arc<Realm>>,
     /// The sessions of every host.
     pub sessions: Sessions,
+    /// So many sessions an agent may have at one host.
+    pub max_per_agent: Option<NonZeroU32>,
     /// How old the knowledge of ended sessions may be.
     pub store: store::Policy,
     /// How forms are kept that meet an expired session.
@@ -236,6 +242,17 @@ impl Site {
                 known_authority(named, self.scheme, |name| self.hosts.get(name).map(|host| &host.authority))?;
             self.hosts.get(authority.as_str())
         })
+    }
+
+    /// Notes for operators that a login began `session`.
+    pub fn note_login(&self, session: &Session, host: &Host, client: &Client) {
+        let there = (host.authority.as_str(), client);
+        self.services.live.note(session, there, self.sessions.lifetime(), self.max_per_agent);
+    }
+
+    /// Notes for operators that `session` is used.
+    pub fn note_use(&self, session: &Session, host: &Host, client: &Client) {
+        self.services.live.note(session, (host.authority.as_str(), client), self.sessions.lifetime(), None);
     }
 
     /// The host with this very authority that has its agents log in at `login_host`.

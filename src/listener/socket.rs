@@ -36,6 +36,17 @@ pub enum Address {
     Unix(PathBuf),
 }
 
+impl Address {
+    /// The address, where it is one of TCP.
+    #[must_use]
+    pub const fn tcp(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(address) => Some(*address),
+            Self::Fd(_) | Self::Unix(_) => None,
+        }
+    }
+}
+
 /// Why a text is no [`Address`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum AddressError {

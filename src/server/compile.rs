@@ -62,7 +62,8 @@ pub(super) fn site(config: &Config, services: Services, previous: Option<&Site>)
     }
     let added = config.routes.iter().flat_map(|route| &route.headers).map(|(name, _)| name.as_str());
     let revocations = Arc::clone(&services.revocations);
-    let sessions = Sessions::new(Arc::clone(&services.keys), config.session, services.clock.clone(), revocations);
+    let sessions =
+        Sessions::new(Arc::clone(&services.keys), config.session.lifetime, services.clock.clone(), revocations);
     Ok(Site {
         scheme: config.server.external_scheme,
         prefix: config.server.prefix.clone(),
@@ -73,6 +74,7 @@ pub(super) fn site(config: &Config, services: Services, previous: Option<&Site>)
             Some(previous) => sessions.remembering(&previous.sessions),
             None => sessions,
         },
+        max_per_agent: config.session.max_per_agent,
         store: config.store.policy,
         stash: config.stash,
         pages: Pages::new(config.server.pages_dir.as_deref())?,

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use async_trait::async_trait;
 use serde_json::{Value, json};
 
+use super::orders;
 use crate::admin::{AdminState, Readiness};
 use crate::gateway::Site;
 use crate::listener::Counters;
@@ -47,6 +49,7 @@ fn told(status: &oidc::Status) -> Value {
     })
 }
 
+#[async_trait]
 impl AdminState for Status {
     /// Existing sessions need nothing but this process, as long as it knows which of them have ended.
     fn ready(&self) -> Readiness {
@@ -77,5 +80,9 @@ impl AdminState for Status {
             "providers": self.providers(),
             "store": self.store(),
         })
+    }
+
+    async fn obey(&self, sealed: &str) -> Option<String> {
+        orders::obey(&self.site.load_full(), sealed).await
     }
 }

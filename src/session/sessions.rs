@@ -10,13 +10,13 @@ use super::codec::{Login, Record, Shared};
 use super::cookie::{self, OwnCookies};
 use super::opened_before::OpenedBefore;
 use super::streams::{Ending, OpenStream, Stream, Streams};
-use super::{Lifetime, LoginId, Session, SessionId, Standing};
+use super::{CLOCK_SKEW, Lifetime, LoginId, Session, SessionId, Standing};
 use crate::clock::{Clock, Timestamp};
 use crate::crypto::aead::{OpenError, Purpose};
 use crate::crypto::key_ring::{KeyRing, KeyRings};
 use crate::crypto::{base64url, from_base64url, random};
 use crate::secret::Secret;
-use crate::store::{Durable, Revocations};
+use crate::store::{Durable, Entry, Name, Revocations};
 
 const PURPOSE: Purpose = Purpose::new("session");
 
@@ -159,10 +159,28 @@ impl Sessions {
     /// Ends a session and every other one of its login, here and now, and at every other gateway once the promise is kept;
     /// gives back its ID token where the cookies kept it.
     pub fn end(&self, session: &Session, cookies: &OwnCookies, host: &str) -> (Option<Secret<String>>, Durable) {
-        let durable = self.revocations.revoke(session.ending(self.lifetime.absolute + REMEMBERED, self.clock.now()));
-        self.streams.end(Ending::LoggedOut, |open| open.login == session.login);
+        let durable = self.end_login(session.name, Ending::LoggedOut);
         let kept = cookies.joined(cookie::PREFIX).and_then(|value| record(&self.keys.load(), &value, host).ok());
         (kept.and_then(|record| record.id_token), durable)
+    }
+
+    /// Ends every session of the login that the store calls `name`, as [`Sessions::end`] does.
+    pub fn end_named(&self, name: Name) -> Durable {
+        self.end_login(name, Ending::Revoked)
+    }
+
+    fn end_login(&self, name: Name, why: Ending) -> Durable {
+        // None of its sessions began later than now.
+        let expires = self.clock.now().plus(self.remembered()).plus(CLOCK_SKEW);
+        let durable = self.revocations.revoke(Entry { name, expires });
+        self.streams.end(why, |open| open.name == name);
+        durable
+    }
+
+    /// How long the end of a session that begins now must be remembered.
+    #[must_use]
+    pub fn remembered(&self) -> Duration {
+        self.lifetime.absolute + REMEMBERED
     }
 
     /// Has `stream` end with `session`, at once where that has ended already.
@@ -212,12 +230,12 @@ impl Sessions {
 
     /// Whether it was ended before its limits, as far as anybody here knows.
     fn has_ended(&self, session: &Session) -> bool {
-        self.revocations.has(&session.name) || self.revocations.covers(&session.subject())
+        self.revocations.end(&session.name, &session.subject())
     }
 
     /// Whether an end of this session, had there been one, would be forgotten by now.
     fn is_forgotten(&self, session: &Session) -> bool {
-        self.clock.now().since(session.logged_in_at) >= self.lifetime.absolute + REMEMBERED
+        self.clock.now().since(session.logged_in_at) >= self.remembered()
     }
 
     fn was_just_renewed(&self, session: &Session) -> bool {

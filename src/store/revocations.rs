@@ -132,6 +132,12 @@ impl Revocations {
         self.known.read().unwrap_or_else(PoisonError::into_inner).contains_key(name)
     }
 
+    /// Whether the session called `name` has ended, by itself or with many others, as far as is known here.
+    #[must_use]
+    pub fn end(&self, name: &Name, subject: &Subject<'_>) -> bool {
+        self.has(name) || self.covers(subject)
+    }
+
     /// Whether a revocation of many sessions ends this one, as far as is known here.
     #[must_use]
     pub fn covers(&self, subject: &Subject<'_>) -> bool {

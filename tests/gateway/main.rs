@@ -20,6 +20,7 @@ mod group;
 mod identity_headers;
 mod kept_forms;
 mod keys;
+mod live_sessions;
 mod login;
 mod logout;
 mod logs;

@@ -3,6 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 
+use async_trait::async_trait;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -13,6 +14,7 @@ struct State {
     ready: bool,
 }
 
+#[async_trait]
 impl AdminState for State {
     fn ready(&self) -> Readiness {
         Readiness { ready: self.ready, detail: json!({ "provider": "down" }) }
@@ -24,6 +26,10 @@ impl AdminState for State {
 
     fn status(&self) -> serde_json::Value {
         json!({ "version": "1" })
+    }
+
+    async fn obey(&self, sealed: &str) -> Option<String> {
+        (sealed == "ours").then(|| "done".to_owned())
     }
 }
 
@@ -82,6 +88,31 @@ async fn not_ready_is_503() {
     let running = start(false).await;
     let answer = ask(running.address, "GET /readyz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn orders_are_posted_and_carried_out_where_they_are_ours() {
+    let running = start(true).await;
+    for (request, status, body) in [
+        ("POST /orders HTTP/1.0\r\nContent-Length: 4\r\n\r\nours", "200", "done"),
+        (
+            "POST /orders HTTP/1.0\r\nContent-Length: 5\r\n\r\nother",
+            "403",
+            "not sealed by the keys of this gateway, or not now\n",
+        ),
+        (
+            "POST /orders HTTP/1.0\r\nContent-Length: 2\r\n\r\n\u{e9}",
+            "403",
+            "not sealed by the keys of this gateway, or not now\n",
+        ),
+        ("POST /orders HTTP/1.0\r\nContent-Length: 9000\r\n\r\n", "413", "no order is so long\n"),
+        ("GET /orders HTTP/1.0\r\n\r\n", "405", "POST only\n"),
+        ("POST /healthz HTTP/1.0\r\nContent-Length: 0\r\n\r\n", "405", "GET or HEAD only\n"),
+    ] {
+        let answer = ask(running.address, request).await;
+        assert!(answer.starts_with(&format!("HTTP/1.0 {status} ")), "{request}: {answer}");
+        assert!(answer.ends_with(&format!("\r\n\r\n{body}")), "{request}: {answer}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

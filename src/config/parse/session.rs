@@ -1,7 +1,9 @@
 //! `[session]`
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
+use crate::config::SessionConfig;
 use crate::config::quantity::written;
 use crate::config::raw::Section;
 use crate::session::Lifetime;
@@ -11,11 +13,15 @@ const ABSOLUTE: Duration = Duration::from_secs(12 * 60 * 60);
 /// An agent who reads a page or fills in a form for longer than this would lose it.
 const SHORT: Duration = Duration::from_secs(15 * 60);
 
-pub(super) fn read(section: &Section<'_>) -> Lifetime {
+/// Who writes more than this means no limit.
+const MOST_PER_AGENT: usize = 1000;
+
+pub(super) fn read(section: &Section<'_>) -> SessionConfig {
     section.refuse_unknown_keys();
     let lifetime = Lifetime { idle: section.duration("idle", IDLE), absolute: section.duration("absolute", ABSOLUTE) };
     warn(section, lifetime);
-    lifetime
+    let most = section.count("max_per_agent", 0, MOST_PER_AGENT);
+    SessionConfig { lifetime, max_per_agent: u32::try_from(most).ok().and_then(NonZeroU32::new) }
 }
 
 fn warn(section: &Section<'_>, lifetime: Lifetime) {

@@ -109,6 +109,7 @@ impl Desk<'_> {
             return self.page(&Message::Internal).with_cookies([forget]);
         };
         self.replace(&session);
+        self.site.note_login(&session, &self.visit.host, &self.visit.client);
         tracing::info!(request_id = self.request_id, session = session.pseudonym(), "logged in through the login host");
         let round = self.visit.opened.valid().is_none().then(|| rounds::one_more(cookies));
         Reply::see_other(return_to.as_str(), "hand_off_taken")

@@ -71,7 +71,11 @@ pub struct World {
 impl Plan {
     /// Two hosts, `paie.test` with a public part under `/public/`, and `docs.test` with a single route without rules.
     pub async fn new() -> Self {
-        let clock = Clock::manual(START);
+        Self::at(Clock::manual(START)).await
+    }
+
+    /// The same with another time of day: that of the machine, where another process has its part in the test.
+    pub async fn at(clock: Clock) -> Self {
         let (provider, upstream) = (Provider::start(&clock).await, Upstream::start().await);
         let mut site = Site::new(&provider.issuer());
         let mut paie = Route::new("paie", PAIE, &upstream.origin());

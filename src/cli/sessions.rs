@@ -1,0 +1,268 @@
+//! `portillon sessions list|revoke`: who is logged in, and no longer.
+//!
+//! It asks a running gateway through its admin listener, with the gateway's own keys for a proof ([`Order`]).
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::client::conn::http1;
+use hyper::{Method, Request};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::runtime::Builder;
+use tokio::time::timeout;
+
+use super::{configuration, counted, say};
+use crate::admin::order::{self, Order, Report};
+use crate::clock::{Clock, Timestamp};
+use crate::config::{Config, DEFAULT_FILE, Purpose};
+use crate::crypto::key_ring::{KeyRing, KeyRingError};
+use crate::listener::Address;
+use crate::live::{LiveSession, Selection};
+
+/// How long the gateway may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The longest report, in bytes.
+const LONGEST_REPORT: usize = 256 * 1024 * 1024;
+
+/// Lists and ends the sessions of a running gateway and its group.
+#[derive(Args, Debug)]
+pub struct SessionsArgs {
+    #[command(subcommand)]
+    action: Action,
+    /// The configuration of the gateway
+    #[arg(long, global = true, value_name = "FILE", default_value = DEFAULT_FILE)]
+    config: PathBuf,
+}
+
+/// What to do.
+#[derive(Clone, Debug, Subcommand)]
+enum Action {
+    /// Shows who is logged in where, since when, last seen when, from what address and browser
+    List {
+        #[command(flatten)]
+        whose: Whose,
+        /// One JSON object a line; times in seconds since 1970
+        #[arg(long)]
+        json: bool,
+    },
+    /// Ends sessions on every gateway of the group, with their open connections
+    Revoke {
+        #[command(flatten)]
+        which: Which,
+    },
+}
+
+#[derive(Args, Clone, Debug)]
+#[group(multiple = false)]
+struct Whose {
+    /// Of this agent: a `sub`, or an e-mail address
+    #[arg(long, value_name = "AGENT")]
+    agent: Option<String>,
+    /// Of the agents of this identity provider
+    #[arg(long, value_name = "IDP_ID")]
+    idp: Option<String>,
+}
+
+#[derive(Args, Clone, Debug)]
+#[group(multiple = false, required = true)]
+struct Which {
+    /// The one that logs and applications know by this name, with all of its login
+    session: Option<String>,
+    /// Those of this agent: a `sub`, or an e-mail address
+    #[arg(long, value_name = "AGENT")]
+    agent: Option<String>,
+    /// Those of the agents of this identity provider
+    #[arg(long, value_name = "IDP_ID")]
+    idp: Option<String>,
+    /// Everybody's
+    #[arg(long)]
+    all: bool,
+}
+
+impl From<Whose> for Selection {
+    fn from(Whose { agent, idp }: Whose) -> Self {
+        agent.map(Self::Agent).or_else(|| idp.map(Self::IdentityProvider)).unwrap_or(Self::All)
+    }
+}
+
+impl From<Which> for Selection {
+    fn from(Which { session, agent, idp, all: _ }: Which) -> Self {
+        session.map_or_else(|| Whose { agent, idp }.into(), Self::Session)
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum OrderError {
+    #[error("[admin] listen names no address: there is nobody to ask")]
+    NoAdmin,
+    #[error(transparent)]
+    Keys(#[from] KeyRingError),
+    #[error("the gateway does not answer at {0}: {1}")]
+    Unreachable(String, #[source] io::Error),
+    #[error("the gateway at {0} does not answer in time")]
+    Late(String),
+    #[error("the gateway refuses: it has other keys than keys_dir, or another time than this machine")]
+    Refused,
+    #[error("the gateway's answer is none: {0}")]
+    Answer(String),
+    #[error("the store does not answer: {0}")]
+    Unavailable(String),
+    #[error(transparent)]
+    Output(#[from] io::Error),
+}
+
+/// Gives the order, and tells what became of it: 1 where nothing did.
+#[must_use]
+pub fn execute(args: SessionsArgs) -> ExitCode {
+    let config = match configuration(&args.config, Purpose::Check) {
+        Ok(loaded) => loaded.config,
+        Err(code) => return code,
+    };
+    run(&config, args.action).unwrap_or_else(|error| {
+        say(&format!("error: {error}"));
+        ExitCode::FAILURE
+    })
+}
+
+fn run(config: &Config, action: Action) -> Result<ExitCode, OrderError> {
+    let mut out = io::stdout().lock();
+    match action {
+        Action::List { whose, json } => {
+            let Report::Sessions(sessions) = asked(config, Order::List(whose.into()))? else { return Err(unasked()) };
+            if json {
+                print_json(&sessions, &mut out)?;
+            } else {
+                print_table(&sessions, Clock::system().now(), &mut out)?;
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        Action::Revoke { which } => {
+            let selection = Selection::from(which);
+            let Report::Ended { known, stored } = asked(config, Order::End(selection.clone()))? else {
+                return Err(unasked());
+            };
+            writeln!(out, "{} ended", counted(known, "session"))?;
+            if !stored {
+                say("warning: ended on this gateway only; the others learn of it once the store answers");
+            }
+            let found = known > 0 || !matches!(selection, Selection::Session(_));
+            Ok(if found { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+    }
+}
+
+fn asked(config: &Config, order: Order) -> Result<Report, OrderError> {
+    let address = config.admin.iter().find_map(Address::tcp).ok_or(OrderError::NoAdmin)?;
+    let keys = KeyRing::load(&config.server.keys_dir)?;
+    let sealed = order.seal(&keys, Clock::system().now());
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let answer = runtime
+        .block_on(async { timeout(PATIENCE, post(&address.to_string(), sealed.clone())).await })
+        .map_err(|_| OrderError::Late(address.to_string()))??;
+    match Report::open(&answer, &sealed, &keys) {
+        Some(Report::Unavailable(error)) => Err(OrderError::Unavailable(error)),
+        Some(report) => Ok(report),
+        None => Err(unasked()),
+    }
+}
+
+async fn post(address: &str, sealed: String) -> Result<String, OrderError> {
+    let stream =
+        TcpStream::connect(address).await.map_err(|error| OrderError::Unreachable(address.to_owned(), error))?;
+    let wrong = |error: hyper::Error| OrderError::Answer(error.to_string());
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(wrong)?;
+    let connection = tokio::spawn(connection);
+    let request = Request::builder()
+        .method(Method::POST)
+        .uri(order::PATH)
+        .header("host", address)
+        .body(Full::<bytes::Bytes>::from(sealed))
+        .map_err(|error| OrderError::Answer(error.to_string()))?;
+    let response = sender.send_request(request).await.map_err(wrong)?;
+    let status = response.status();
+    if status == hyper::StatusCode::FORBIDDEN {
+        return Err(OrderError::Refused);
+    }
+    let body = Limited::new(response.into_body(), LONGEST_REPORT).collect().await;
+    let body = body.map_err(|error| OrderError::Answer(error.to_string()))?.to_bytes();
+    connection.abort();
+    if !status.is_success() {
+        return Err(OrderError::Answer(status.to_string()));
+    }
+    String::from_utf8(body.to_vec()).map_err(|_| unasked())
+}
+
+fn unasked() -> OrderError {
+    OrderError::Answer("another version of Portillon, or not Portillon at all".to_owned())
+}
+
+fn print_json(sessions: &[LiveSession], out: &mut impl Write) -> Result<(), OrderError> {
+    for session in sessions {
+        serde_json::to_writer(&mut *out, session).map_err(io::Error::from)?;
+        writeln!(out)?;
+    }
+    Ok(())
+}
+
+fn print_table(sessions: &[LiveSession], now: Timestamp, out: &mut impl Write) -> Result<(), OrderError> {
+    let head = ["SESSION", "HOST", "AGENT", "IDP", "LOGIN", "LAST SEEN", "ADDRESS", "BROWSER"].map(str::to_owned);
+    let rows = sessions.iter().map(|session| row(session, now));
+    let rows: Vec<_> = std::iter::once(head).chain(rows).collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: [usize; 8] = std::array::from_fn(width);
+    for row in &rows {
+        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
+        writeln!(out, "{}", cells.collect::<Vec<_>>().join("  ").trim_end())?;
+    }
+    Ok(())
+}
+
+fn row(session: &LiveSession, now: Timestamp) -> [String; 8] {
+    let agent = session.email.as_ref().unwrap_or(&session.sub);
+    let shown = |text: Option<&str>| plain(text.unwrap_or("-"));
+    [
+        session.session.clone(),
+        plain(&session.host),
+        plain(agent),
+        shown(session.idp_id.as_deref()),
+        ago(now.since(session.logged_in_at)),
+        ago(now.since(session.last_seen)),
+        session.address.map_or_else(|| "-".to_owned(), |address| address.to_string()),
+        shown(session.user_agent.as_deref()),
+    ]
+}
+
+/// What came from outside writes no control sequence to a terminal.
+fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+fn ago(time: Duration) -> String {
+    match time.as_secs() {
+        seconds @ ..60 => format!("{seconds} s ago"),
+        seconds @ 60..3600 => format!("{} min ago", seconds / 60),
+        seconds => format!("{} h {:02} min ago", seconds / 3600, seconds % 3600 / 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_told_as_people_tell_them() {
+        let told = [0, 59, 60, 3599, 3600, 37_800].map(|seconds| ago(Duration::from_secs(seconds)));
+        assert_eq!(told, ["0 s ago", "59 s ago", "1 min ago", "59 min ago", "1 h 00 min ago", "10 h 30 min ago"]);
+    }
+
+    #[test]
+    fn a_browser_writes_nothing_to_the_terminal_of_an_operator() {
+        assert_eq!(plain("curl\u{1b}[2J\n"), "curl\u{fffd}[2J\u{fffd}");
+    }
+}

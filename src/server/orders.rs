@@ -1,0 +1,71 @@
+//! Carries out what operators order ([`Order`]).
+
+use crate::admin::order::{GOOD_FOR, Order, Report};
+use crate::gateway::Site;
+use crate::live::{LiveSession, Selection};
+use crate::store::Scope;
+use crate::store::records::{Key, RecordError, Table};
+
+/// The sealed report on a sealed order; none where nobody with our keys gave it, or it came before.
+pub(super) async fn obey(site: &Site, sealed: &str) -> Option<String> {
+    let services = &site.services;
+    let (keys, now) = (services.keys.load(), services.clock.now());
+    let order = Order::open(sealed, &keys, now)?;
+    let until = now.plus(GOOD_FOR * 2);
+    let is_new = services.records.put_new(Table::OneTimeUse, &Key::of("order", sealed.as_bytes()), &(), until).await;
+    let report = match is_new {
+        Ok(true) => carried_out(site, order).await,
+        Ok(false) => return None,
+        Err(error) => Err(error),
+    };
+    let report = report.unwrap_or_else(|error| Report::Unavailable(error.to_string()));
+    Some(report.seal(sealed, &keys, services.clock.now()))
+}
+
+async fn carried_out(site: &Site, order: Order) -> Result<Report, RecordError> {
+    match order {
+        Order::List(selection) => alive(site, &selection).await.map(Report::Sessions),
+        Order::End(selection) => end(site, selection).await,
+    }
+}
+
+/// The sessions meant that are not over.
+async fn alive(site: &Site, selection: &Selection) -> Result<Vec<LiveSession>, RecordError> {
+    let services = &site.services;
+    services
+        .live
+        .list(|session| selection.includes(session) && !services.revocations.end(&session.name(), &session.subject()))
+        .await
+}
+
+async fn end(site: &Site, selection: Selection) -> Result<Report, RecordError> {
+    // Without the list, what can be named without it ends all the same.
+    let sessions = alive(site, &selection).await;
+    let known = sessions.as_ref().map_or(0, Vec::len);
+    let stored = match selection {
+        Selection::All => end_scope(site, Scope::All).await,
+        Selection::IdentityProvider(idp_id) => end_scope(site, Scope::IdentityProvider(idp_id)).await,
+        Selection::Agent(agent) => {
+            let mut stored = end_scope(site, Scope::Agent(agent.clone())).await;
+            for session in sessions?.into_iter().filter(|session| session.sub != agent) {
+                stored &= end_scope(site, Scope::Agent(session.sub)).await;
+            }
+            stored
+        }
+        Selection::Session(_) => {
+            let mut stored = true;
+            for session in sessions? {
+                stored &= site.sessions.end_named(session.name()).kept().await;
+            }
+            stored
+        }
+    };
+    tracing::info!(known, stored, "an operator ended sessions");
+    Ok(Report::Ended { known, stored })
+}
+
+async fn end_scope(site: &Site, scope: Scope) -> bool {
+    let (services, life) = (&site.services, site.sessions.remembered());
+    let written = services.revocations.revoke_many(scope, life, &services.records).await;
+    written.inspect_err(|error| tracing::warn!(%error, "sessions ended here; the store learns of it later")).is_ok()
+}
