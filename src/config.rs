@@ -107,8 +107,19 @@ pub struct ProviderConfig {
     pub redirect_path: String,
     /// `post_logout_redirect_path`, on the same hosts.
     pub post_logout_redirect_path: String,
+    /// Which of its own logouts the provider tells of.
+    pub logouts: ProviderLogouts,
     /// `[login] host` for `[provider]`, `login_host` for the others: the one host where the agents of all log in.
     pub login_host: Option<Authority>,
+}
+
+/// How a provider tells of logouts that it began.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct ProviderLogouts {
+    /// `backchannel_logout`: it says so itself.
+    pub back_channel: bool,
+    /// `frontchannel_logout`: it has the browser say so.
+    pub front_channel: bool,
 }
 
 /// `[server]`

@@ -93,6 +93,7 @@ async fn visited(session: &mut Session, exchange: &Exchange, endpoint: Endpoint,
     let form = if visit.method == Method::POST { short_body(session).await? } else { Some(Bytes::new()) };
     Ok(match form {
         Some(form) => endpoint::answer(site, endpoint, visit, &form, request_id).await,
+        None if endpoint == Endpoint::BackChannelLogout => endpoint::too_long_logout_token(),
         None => Reply::page(site, &Message::PayloadTooLarge, (format(visit.kind), visit.language), None, request_id),
     })
 }

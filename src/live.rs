@@ -65,6 +65,9 @@ pub struct LiveSession {
     pub user_agent: Option<String>,
     /// What ends it, with its login.
     name: Name,
+    /// Where the agent logged in, and what ends it from there.
+    provider: String,
+    name_at_provider: Option<Name>,
 }
 
 /// Who an agent is belongs in no log.
@@ -106,6 +109,8 @@ impl LiveSession {
             address: client.address,
             user_agent: client.user_agent.clone(),
             name: session.name(),
+            provider: session.at_provider().provider.clone(),
+            name_at_provider: session.subject().at_provider,
         }
     }
 
@@ -118,7 +123,13 @@ impl LiveSession {
     /// What revocations of many sessions know it by.
     #[must_use]
     pub fn subject(&self) -> Subject<'_> {
-        Subject { sub: &self.sub, idp_id: self.idp_id.as_deref(), logged_in_at: self.logged_in_at }
+        Subject {
+            provider: &self.provider,
+            at_provider: self.name_at_provider,
+            sub: &self.sub,
+            idp_id: self.idp_id.as_deref(),
+            logged_in_at: self.logged_in_at,
+        }
     }
 
     fn key(&self) -> Key {
@@ -297,7 +308,12 @@ mod tests {
         fn log_in(&self, sub: &str) -> Session {
             let mut claims = Claims::new(sub);
             claims.insert("email", ClaimValue::Text(format!("{sub}@example.fr")));
-            let login = Login { claims, id_token: Secret::from("a.b.c"), continues: None };
+            let login = Login {
+                claims,
+                id_token: Secret::from("a.b.c"),
+                at_provider: crate::session::AtProvider::default(),
+                continues: None,
+            };
             self.sessions.start(login, &OwnCookies::default(), HOST).unwrap().0
         }
 

@@ -13,12 +13,14 @@ use crate::crypto::{base64url, equal, sha256};
 use crate::identity::Claims;
 use crate::store::{Name, Subject};
 
+mod at_provider;
 mod codec;
 pub mod cookie;
 mod opened_before;
 mod sessions;
 mod streams;
 
+pub use at_provider::AtProvider;
 pub use codec::{Login, Shared};
 pub use sessions::{Opened, REMEMBERED, Sessions};
 pub use streams::{Ending, OpenStream, Stream};
@@ -89,9 +91,11 @@ fn derived(purpose: &str, id: &[u8; 16]) -> [u8; 32] {
 pub struct Session {
     id: SessionId,
     login: LoginId,
+    at_provider: AtProvider,
     claims: Claims,
     pseudonym: String,
     name: Name,
+    name_at_provider: Option<Name>,
     logged_in_at: Timestamp,
     active_at: Timestamp,
 }
@@ -114,12 +118,24 @@ impl Session {
     fn new(id: [u8; 16], claims: Claims, logged_in_at: Timestamp, active_at: Timestamp) -> Self {
         let (id, login) = (SessionId(id), LoginId(id));
         let pseudonym = base64url(&id.derive("portillon session pseudonym")[..16]);
-        Self { id, login, claims, pseudonym, name: login.name(), logged_in_at, active_at }
+        let (at_provider, name, name_at_provider) = (AtProvider::default(), login.name(), None);
+        Self { id, login, at_provider, claims, pseudonym, name, name_at_provider, logged_in_at, active_at }
     }
 
     /// The same session, of this login.
     fn of_login(self, login: LoginId) -> Self {
         Self { login, name: login.name(), ..self }
+    }
+
+    /// The same session, which began with this one at a provider.
+    fn at(self, at_provider: AtProvider) -> Self {
+        Self { name_at_provider: at_provider.name(), at_provider, ..self }
+    }
+
+    /// What the provider knows the session by.
+    #[must_use]
+    pub const fn at_provider(&self) -> &AtProvider {
+        &self.at_provider
     }
 
     /// The login that began the session.
@@ -131,7 +147,12 @@ impl Session {
     /// What another host's session of the same login is made of.
     #[must_use]
     pub fn shared(&self) -> Shared {
-        Shared { login: self.login, logged_in_at: self.logged_in_at, claims: self.claims.clone() }
+        Shared {
+            login: self.login,
+            at_provider: self.at_provider.clone(),
+            logged_in_at: self.logged_in_at,
+            claims: self.claims.clone(),
+        }
     }
 
     /// The session's identifier.
@@ -163,7 +184,13 @@ impl Session {
     #[must_use]
     pub fn subject(&self) -> Subject<'_> {
         let claims = &self.claims;
-        Subject { sub: claims.sub(), idp_id: claims.text("idp_id"), logged_in_at: self.logged_in_at }
+        Subject {
+            provider: &self.at_provider.provider,
+            at_provider: self.name_at_provider,
+            sub: claims.sub(),
+            idp_id: claims.text("idp_id"),
+            logged_in_at: self.logged_in_at,
+        }
     }
 
     /// When the agent logged in.

@@ -85,10 +85,12 @@ macro_rules! provider_keys {
     ($($more:literal)*) => {
         &[
         "acr_values",
+        "backchannel_logout",
         "ca_file",
         "client_id",
         "client_secret",
         "environment",
+        "frontchannel_logout",
         "id_token_signed_response_alg",
         "issuer",
         "post_logout_redirect_path",

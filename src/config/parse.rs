@@ -62,6 +62,7 @@ fn settled(provider: &Provider, identity: &Identity, routes: &[RouteConfig]) -> 
         settings: provider.settings(identity.required(&provider.vocabulary), denied(provider, routes))?,
         redirect_path: provider.redirect_path.clone(),
         post_logout_redirect_path: provider.post_logout_redirect_path.clone(),
+        logouts: provider.logouts,
         login_host: provider.login_host.clone(),
     })
 }

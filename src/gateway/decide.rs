@@ -59,6 +59,8 @@ pub struct Visit {
     pub kind: Kind,
     /// The language that the agent reads.
     pub language: Language,
+    /// Whether the body is `application/x-www-form-urlencoded`.
+    pub urlencoded: bool,
     /// Whether a browser says that another origin sent this.
     pub from_elsewhere: bool,
     /// Where it came from.
@@ -83,10 +85,14 @@ pub struct Keep {
 /// One of our own endpoints.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Endpoint {
+    /// Where the provider says whose sessions it ended.
+    BackChannelLogout,
     /// The redirect URI.
     Callback,
     /// A form that met an expired session.
     Form,
+    /// Where the provider has the browser say that its session ended.
+    FrontChannelLogout,
     /// Passes a login from the login host to another host.
     HandOff,
     /// The public keys.
@@ -105,20 +111,16 @@ impl Endpoint {
     /// What it may be asked by, as `Allow` lists it (RFC 9110 section 10.2.1).
     const fn methods(self) -> &'static str {
         match self {
-            Self::Callback | Self::HandOff => "GET",
+            Self::BackChannelLogout => "POST",
+            // A code and a ticket are good once: asking about their answer would spend them.
+            Self::Callback | Self::FrontChannelLogout | Self::HandOff => "GET",
             Self::Form | Self::Logout => "GET, HEAD, POST",
             Self::Jwks | Self::Login | Self::Me | Self::SignedOut => "GET, HEAD",
         }
     }
 
     fn admits(self, method: &Method) -> bool {
-        match *method {
-            Method::GET => true,
-            // A code and a ticket are good once: asking about their answer would spend them.
-            Method::HEAD => !matches!(self, Self::Callback | Self::HandOff),
-            Method::POST => matches!(self, Self::Form | Self::Logout),
-            _ => false,
-        }
+        self.methods().split(", ").any(|admitted| admitted == method.as_str())
     }
 }
 
@@ -336,6 +338,7 @@ impl Desk<'_, '_> {
             opened,
             kind: self.request.kind(),
             language: self.request.language(),
+            urlencoded: self.request.is_urlencoded(),
             from_elsewhere: self.request.is_from_elsewhere(&host.origin),
             client: self.agent_client(),
         })

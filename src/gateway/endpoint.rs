@@ -20,11 +20,13 @@ use crate::telemetry::metrics::LoginResult;
 mod form;
 mod hand_off;
 mod leave;
+mod provider_logout;
 
 pub use leave::end_session;
+pub use provider_logout::too_long as too_long_logout_token;
 
-/// The logout form is one short field.
-pub const MAX_FORM: usize = 4096;
+/// The logout form is one short field; a logout token may bring a certificate.
+pub const MAX_FORM: usize = 8192;
 
 /// Why a login fails that nothing is wrong with.
 const STORE_UNAVAILABLE: &str = "store_unavailable";
@@ -33,8 +35,10 @@ const STORE_UNAVAILABLE: &str = "store_unavailable";
 pub async fn answer(site: &Site, endpoint: Endpoint, visit: &Visit, form: &[u8], request_id: &str) -> Reply {
     let desk = Desk { site, visit, request_id };
     match endpoint {
+        Endpoint::BackChannelLogout => desk.back_channel_logout(form).await,
         Endpoint::Callback => desk.callback().await,
         Endpoint::Form => desk.form(form).await,
+        Endpoint::FrontChannelLogout => desk.front_channel_logout().await,
         Endpoint::HandOff => desk.hand_off().await,
         Endpoint::Jwks => desk.jwks(),
         Endpoint::Login => desk.login().await,

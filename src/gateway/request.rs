@@ -147,6 +147,13 @@ impl<'r> Request<'r> {
         )
     }
 
+    /// Whether the body is what forms are made of: `application/x-www-form-urlencoded`.
+    #[must_use]
+    pub fn is_urlencoded(&self) -> bool {
+        let media_type = self.text(&CONTENT_TYPE).and_then(|value| value.split(';').next()).unwrap_or_default();
+        media_type.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
+    }
+
     /// The length that the request declares for its body, where it does.
     #[must_use]
     pub fn declared_length(&self) -> Option<u64> {

@@ -91,6 +91,10 @@ pub struct Realm {
     pub redirect_path: String,
     /// The path of the post-logout redirect URIs.
     pub post_logout_redirect_path: String,
+    /// Whether it says itself whose sessions it ended (OpenID Connect Back-Channel Logout 1.0).
+    pub backchannel_logout: bool,
+    /// Whether it has the browser say so (OpenID Connect Front-Channel Logout 1.0).
+    pub frontchannel_logout: bool,
 }
 
 impl Realm {
@@ -281,7 +285,9 @@ impl Site {
             return Some(Endpoint::SignedOut);
         }
         match path.strip_prefix(&self.prefix)? {
+            "backchannel-logout" if host.provider.backchannel_logout => Some(Endpoint::BackChannelLogout),
             "form" => Some(Endpoint::Form),
+            "frontchannel-logout" if host.provider.frontchannel_logout => Some(Endpoint::FrontChannelLogout),
             "hand-off" if host.is_login_host || host.login_host.is_some() => Some(Endpoint::HandOff),
             "jwks.json" => Some(Endpoint::Jwks),
             "login" => Some(Endpoint::Login),

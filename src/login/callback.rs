@@ -11,8 +11,8 @@ use super::transaction::{Attempt, State, forgotten};
 use crate::clock::Timestamp;
 use crate::crypto::key_ring::KeyRing;
 use crate::oidc::{AuthorizationAnswer, LoginError, Provider};
-use crate::session::Login;
 use crate::session::cookie::OwnCookies;
+use crate::session::{AtProvider, Login};
 use crate::store::records::RecordError;
 
 /// The parameters of the provider's answer, each at most once.
@@ -213,7 +213,9 @@ async fn redeem(code: &str, iss: Option<&str>, attempt: &Attempt, context: &Cont
     let answer = AuthorizationAnswer { code, iss };
     let authenticated =
         context.provider.redeem(&answer, context.redirect_uri, &attempt.nonce, &attempt.code_verifier).await?;
-    Ok(Login { claims: authenticated.claims, id_token: authenticated.id_token, continues: None })
+    let at_provider = AtProvider { provider: context.provider.fingerprint(), sid: authenticated.sid };
+    let (claims, id_token) = (authenticated.claims, authenticated.id_token);
+    Ok(Login { at_provider, claims, id_token, continues: None })
 }
 
 #[cfg(test)]

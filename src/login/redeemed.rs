@@ -25,7 +25,7 @@ impl Redeemed {
     /// # Errors
     ///
     /// [`RecordError`] where nobody can tell: it is not good then.
-    pub(super) async fn first_time(&self, unique: &str, until: Timestamp) -> Result<bool, RecordError> {
+    pub async fn first_time(&self, unique: &str, until: Timestamp) -> Result<bool, RecordError> {
         let key = Key::of("redeemed", unique.as_bytes());
         self.0.put_new(Table::OneTimeUse, &key, &(), until.plus(MARGIN)).await
     }

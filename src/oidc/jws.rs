@@ -32,6 +32,15 @@ pub(super) struct Verified<'k> {
 impl<'a> Jws<'a> {
     /// Takes a token apart and reads its header, which must name exactly `algorithm`.
     pub(super) fn parse(token: &'a str, algorithm: SignatureAlgorithm) -> Result<Self, TokenProblem> {
+        Self::parse_typed(token, algorithm, None)
+    }
+
+    /// The same, of a kind of token with a `typ` of its own, which it may leave out.
+    pub(super) fn parse_typed(
+        token: &'a str,
+        algorithm: SignatureAlgorithm,
+        own_type: Option<&str>,
+    ) -> Result<Self, TokenProblem> {
         let (signing_input, signature) = token.rsplit_once('.').ok_or(TokenProblem::Malformed)?;
         let (header, payload) = signing_input.split_once('.').ok_or(TokenProblem::Malformed)?;
         let header = decode(header)?;
@@ -41,7 +50,7 @@ impl<'a> Jws<'a> {
         if header.contains_key("crit") {
             return Err(TokenProblem::Critical);
         }
-        reject_other_type(&header)?;
+        reject_other_type(&header, own_type)?;
         let kid = match header.get("kid") {
             None => None,
             Some(Value::String(kid)) => Some(kid.clone()),
@@ -81,10 +90,12 @@ impl Verified<'_> {
 }
 
 /// Explicit typing (RFC 8725 section 3.11): `at+jwt`, `logout+jwt` and their like are no ID token and no userinfo.
-fn reject_other_type(header: &Object) -> Result<(), TokenProblem> {
+fn reject_other_type(header: &Object, own_type: Option<&str>) -> Result<(), TokenProblem> {
     let Some(typ) = header.get("typ") else { return Ok(()) };
     let typ = typ.as_str().ok_or(TokenProblem::Malformed)?.to_ascii_lowercase();
-    if typ.ends_with("+jwt") { Err(TokenProblem::Type) } else { Ok(()) }
+    // RFC 7515 section 4.1.9: `application/` may be left out.
+    let short = typ.strip_prefix("application/").unwrap_or(&typ);
+    if typ.ends_with("+jwt") && own_type != Some(short) { Err(TokenProblem::Type) } else { Ok(()) }
 }
 
 fn decode(part: &str) -> Result<Object, TokenProblem> {

@@ -13,6 +13,7 @@ use super::error::{LoginError, ProviderError, TokenProblem, UserInfoProblem};
 use super::id_token::{self, IdToken};
 use super::json::Object;
 use super::keys::Keys;
+use super::logout_token::{self, LogoutToken, LogoutTokenError};
 use super::metadata::Metadata;
 use super::pivot;
 use super::settings::{Settings, SettingsError};
@@ -45,6 +46,8 @@ pub struct Authenticated {
     pub claims: Claims,
     /// The ID token, kept for nothing but the `id_token_hint` of logout.
     pub id_token: Secret<String>,
+    /// What the provider calls its session (`sid`), where it says.
+    pub sid: Option<String>,
 }
 
 /// How the provider is doing.
@@ -159,7 +162,8 @@ impl Provider {
         let user_info = self.user_info(&snapshot, &tokens.access_token).await?;
         user_info::check(&user_info, &id_token.sub)?;
         let claims = pivot::claims(&id_token, &user_info, (&self.settings.required, &self.settings.denied))?;
-        Ok(Authenticated { claims, id_token: tokens.id_token })
+        let sid = id_token.claims.get("sid").and_then(logout_token::identifier).map(str::to_owned);
+        Ok(Authenticated { claims, id_token: tokens.id_token, sid })
     }
 
     /// Checks the `iss` of an error answer, which RFC 9207 protects like any other.
@@ -182,6 +186,25 @@ impl Provider {
     ) -> Option<String> {
         let params = LogoutParams { id_token_hint, post_logout_redirect_uri, state };
         authorization::end_session_url(&self.discovery.known()?.metadata, &self.settings.client_id, &params)
+    }
+
+    /// Reads a logout token (OpenID Connect Back-Channel Logout 1.0 section 2.6). Whether it came before is the caller's to
+    /// find out.
+    ///
+    /// # Errors
+    ///
+    /// [`LogoutTokenError`]
+    pub async fn logout_token(&self, token: &str) -> Result<LogoutToken, LogoutTokenError> {
+        let snapshot = self.discovery.current().await.map_err(LogoutTokenError::Unavailable)?;
+        let now = self.clock.now();
+        let expected = logout_token::Expected {
+            algorithm: self.settings.id_token_signed_response_alg,
+            issuer: self.discovery.issuer(),
+            client_id: &self.settings.client_id,
+            now,
+        };
+        let claims = self.verified(&snapshot, |keys: &Keys| logout_token::verify(token, keys, &expected)).await?;
+        LogoutToken::read(&claims, now)
     }
 
     fn check_iss(&self, metadata: Option<&Metadata>, iss: Option<&str>) -> Result<(), LoginError> {

@@ -113,6 +113,8 @@ fn realm(config: &ProviderConfig, provider: Arc<Provider>) -> Realm {
         origin: issuer.map(|issuer| issuer.origin().ascii_serialization()),
         redirect_path: config.redirect_path.clone(),
         post_logout_redirect_path: config.post_logout_redirect_path.clone(),
+        backchannel_logout: config.logouts.back_channel,
+        frontchannel_logout: config.logouts.front_channel,
     }
 }
 

@@ -2,16 +2,18 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{LoginId, Session};
+use super::{AtProvider, LoginId, Session};
 use crate::clock::Timestamp;
 use crate::identity::Claims;
 use crate::secret::Secret;
 
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 
 /// What a login gives a session.
 #[derive(Debug)]
 pub struct Login {
+    /// What the provider knows it by.
+    pub at_provider: AtProvider,
     /// The verified claims of the agent.
     pub claims: Claims,
     /// The ID token, which logout sends back as `id_token_hint`.
@@ -25,6 +27,8 @@ pub struct Login {
 pub struct Shared {
     /// The login.
     pub login: LoginId,
+    /// What the provider knows it by.
+    pub at_provider: AtProvider,
     /// When the agent logged in.
     pub logged_in_at: Timestamp,
     /// The verified claims of the agent.
@@ -37,6 +41,7 @@ pub struct Shared {
 struct PayloadRef<'a> {
     id: &'a [u8; 16],
     login: LoginId,
+    at_provider: &'a AtProvider,
     logged_in_at: Timestamp,
     active_at: Timestamp,
     claims: &'a Claims,
@@ -47,6 +52,7 @@ struct PayloadRef<'a> {
 struct Payload {
     id: [u8; 16],
     login: LoginId,
+    at_provider: AtProvider,
     logged_in_at: Timestamp,
     active_at: Timestamp,
     claims: Claims,
@@ -64,6 +70,7 @@ impl Record {
         let payload = PayloadRef {
             id: &self.session.id.0,
             login: self.session.login,
+            at_provider: &self.session.at_provider,
             logged_in_at: self.session.logged_in_at,
             active_at: self.session.active_at,
             claims: &self.session.claims,
@@ -78,7 +85,8 @@ impl Record {
         let payload: Payload = postcard::from_bytes(payload).ok()?;
         Some(Self {
             session: Session::new(payload.id, payload.claims, payload.logged_in_at, payload.active_at)
-                .of_login(payload.login),
+                .of_login(payload.login)
+                .at(payload.at_provider),
             id_token: payload.id_token.map(Secret::new),
         })
     }
@@ -96,9 +104,11 @@ mod tests {
         claims.insert("custom", ClaimValue::Json("{\"a\":1}".into()));
         let session =
             Session::new([7; 16], claims, Timestamp::from_secs(1), Timestamp::from_secs(2)).of_login(LoginId([8; 16]));
+        let session = session.at(AtProvider { provider: "p".into(), sid: Some("sid-1".into()) });
         let mut bytes = Record { session: session.clone(), id_token: Some(Secret::from("a.b.c")) }.encode();
         let read = Record::decode(&bytes).unwrap();
         assert_eq!((read.session.claims(), read.session.active_at), (session.claims(), session.active_at));
+        assert_eq!(read.session.at_provider(), session.at_provider());
         assert_eq!((read.session.id(), read.session.login()), (session.id(), session.login()));
         assert_eq!(read.id_token.unwrap().expose(), "a.b.c");
         bytes[0] = 1;

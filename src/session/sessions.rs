@@ -10,7 +10,7 @@ use super::codec::{Login, Record, Shared};
 use super::cookie::{self, OwnCookies};
 use super::opened_before::OpenedBefore;
 use super::streams::{Ending, OpenStream, Stream, Streams};
-use super::{CLOCK_SKEW, Lifetime, LoginId, Session, SessionId, Standing};
+use super::{AtProvider, CLOCK_SKEW, Lifetime, LoginId, Session, SessionId, Standing};
 use crate::clock::{Clock, Timestamp};
 use crate::crypto::aead::{OpenError, Purpose};
 use crate::crypto::key_ring::{KeyRing, KeyRings};
@@ -113,7 +113,7 @@ impl Sessions {
     #[must_use]
     pub fn start(&self, login: Login, cookies: &OwnCookies, host: &str) -> Option<(Session, Vec<HeaderValue>)> {
         let now = self.clock.now();
-        let session = Session::new(random(), login.claims, now, now);
+        let session = Session::new(random(), login.claims, now, now).at(login.at_provider);
         let session = match login.continues {
             Some(login) => session.of_login(login),
             None => session,
@@ -131,7 +131,7 @@ impl Sessions {
     #[must_use]
     pub fn join(&self, shared: Shared, cookies: &OwnCookies, host: &str) -> Option<(Session, Vec<HeaderValue>)> {
         let session = Session::new(random(), shared.claims, shared.logged_in_at, self.clock.now());
-        let session = session.of_login(shared.login);
+        let session = session.of_login(shared.login).at(shared.at_provider);
         let cookies = self.sealed(&Record { session: session.clone(), id_token: None }, cookies, host)?;
         Some((session, cookies))
     }
@@ -175,6 +175,15 @@ impl Sessions {
         let durable = self.revocations.revoke(Entry { name, expires });
         self.streams.end(why, |open| open.name == name);
         durable
+    }
+
+    /// Ends every session that began with `there`, which its provider has ended, as [`Sessions::end`] does. None where the
+    /// provider has no name for it.
+    pub fn end_at_provider(&self, there: &AtProvider) -> Option<Durable> {
+        let expires = self.clock.now().plus(self.remembered()).plus(CLOCK_SKEW);
+        let durable = self.revocations.revoke(Entry { name: there.name()?, expires });
+        self.end_revoked();
+        Some(durable)
     }
 
     /// How long the end of a session that begins now must be remembered.
@@ -283,7 +292,7 @@ mod tests {
     fn login(id_token: &str) -> Login {
         let mut claims = Claims::new("s-1");
         claims.insert("usual_name", ClaimValue::Text("L'Hôpital".into()));
-        Login { claims, id_token: Secret::from(id_token), continues: None }
+        Login { claims, id_token: Secret::from(id_token), at_provider: AtProvider::default(), continues: None }
     }
 
     /// What a browser sends back for these `Set-Cookie` values.

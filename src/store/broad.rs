@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 
+use super::Name;
 use super::last_read::LastRead;
 use super::records::{Cursor, Key, RecordError, Records, Table};
 use crate::clock::Timestamp;
@@ -32,6 +33,13 @@ pub enum Scope {
     IdentityProvider(String),
     /// Everybody's.
     All,
+    /// An agent's that began at one provider.
+    AgentOfProvider {
+        /// The provider's fingerprint.
+        provider: String,
+        /// The agent there.
+        sub: String,
+    },
 }
 
 /// Nobody's `sub` belongs in a log.
@@ -41,6 +49,7 @@ impl fmt::Debug for Scope {
             Self::Agent(_) => "Agent",
             Self::IdentityProvider(_) => "IdentityProvider",
             Self::All => "All",
+            Self::AgentOfProvider { .. } => "AgentOfProvider",
         })
     }
 }
@@ -48,6 +57,10 @@ impl fmt::Debug for Scope {
 /// A session, as far as such revocations know it.
 #[derive(Clone, Copy)]
 pub struct Subject<'a> {
+    /// Where they logged in: the provider's fingerprint.
+    pub provider: &'a str,
+    /// What the end of the provider's own session is called, where the provider has a name for that.
+    pub at_provider: Option<Name>,
     /// The agent.
     pub sub: &'a str,
     /// Who vouched for them.
@@ -179,6 +192,7 @@ impl Broad {
         let ends = |scope: &Scope| known.get(scope).is_some_and(|known| subject.logged_in_at <= known.before);
         ends(&Scope::All)
             || ends(&Scope::Agent(subject.sub.to_owned()))
+            || ends(&Scope::AgentOfProvider { provider: subject.provider.to_owned(), sub: subject.sub.to_owned() })
             || subject.idp_id.is_some_and(|idp_id| ends(&Scope::IdentityProvider(idp_id.to_owned())))
     }
 
@@ -210,12 +224,13 @@ mod tests {
     }
 
     const fn login(seconds: u64) -> Subject<'static> {
-        Subject { sub: "s-1", idp_id: Some("idp-1"), logged_in_at: at(seconds) }
+        Subject { provider: "p-1", at_provider: None, sub: "s-1", idp_id: Some("idp-1"), logged_in_at: at(seconds) }
     }
 
     #[test]
     fn sessions_that_began_before_end_and_later_ones_do_not() {
-        for scope in [Scope::All, Scope::Agent("s-1".into()), Scope::IdentityProvider("idp-1".into())] {
+        let of_provider = Scope::AgentOfProvider { provider: "p-1".into(), sub: "s-1".into() };
+        for scope in [Scope::All, of_provider, Scope::Agent("s-1".into()), Scope::IdentityProvider("idp-1".into())] {
             let broad = Broad::new();
             assert!(!broad.covers(&login(1000)));
             assert!(broad.learn(&mark(scope.clone(), 1000)));
@@ -234,6 +249,7 @@ mod tests {
         let broad = Broad::new();
         broad.learn(&mark(Scope::Agent("s-2".into()), 1000));
         broad.learn(&mark(Scope::IdentityProvider("s-1".into()), 1000));
+        broad.learn(&mark(Scope::AgentOfProvider { provider: "p-2".into(), sub: "s-1".into() }, 1000));
         assert!(!broad.covers(&login(1000)));
     }
 }

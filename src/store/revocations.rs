@@ -132,10 +132,10 @@ impl Revocations {
         self.known.read().unwrap_or_else(PoisonError::into_inner).contains_key(name)
     }
 
-    /// Whether the session called `name` has ended, by itself or with many others, as far as is known here.
+    /// Whether the session called `name` has ended, by itself, at its provider or with many others, as far as is known here.
     #[must_use]
     pub fn end(&self, name: &Name, subject: &Subject<'_>) -> bool {
-        self.has(name) || self.covers(subject)
+        self.has(name) || subject.at_provider.is_some_and(|name| self.has(&name)) || self.covers(subject)
     }
 
     /// Whether a revocation of many sessions ends this one, as far as is known here.

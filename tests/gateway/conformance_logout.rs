@@ -1,5 +1,5 @@
 //! The RP-initiated logout plan of the OpenID conformance suite. Each test bears the name of its module. The
-//! back-channel and front-channel plans do not apply: AgentConnect has neither, and Portillon offers neither.
+//! back-channel and front-channel plans are in `provider_logout`: AgentConnect has neither.
 
 use crate::harness::{Agent, Endpoint, HOME, LogoutReturn, PAIE, Page, World};
 

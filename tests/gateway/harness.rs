@@ -19,7 +19,7 @@ pub mod world;
 pub use agent::Agent;
 pub use browser::{Browser, CALLBACK, Page};
 pub use client::{Connection, Request, Response};
-pub use provider::{Edit, Endpoint, Reply, Signer};
+pub use provider::{Edit, Endpoint, Jwt, Reply, Signer};
 pub use provider::{LogoutReturn, Provider, ec_key, rsa_key};
 pub use site::Route;
 pub use upstream::{Answer, Upstream, Who};

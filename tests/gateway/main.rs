@@ -30,6 +30,7 @@ mod open_connections;
 mod pages;
 mod paths;
 mod policy;
+mod provider_logout;
 mod providers;
 mod proxying;
 mod reload;

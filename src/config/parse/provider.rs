@@ -5,6 +5,7 @@ use url::{Host, Url};
 
 use super::path;
 use super::providers::table;
+use crate::config::ProviderLogouts;
 use crate::config::diagnostic::Diagnostic;
 use crate::config::raw::{Item, Section};
 use crate::config::source::Place;
@@ -17,6 +18,20 @@ use crate::secret::Secret;
 /// What AgentConnect grants to every client.
 const AGENTCONNECT_SCOPE: [&str; 7] = ["openid", "given_name", "usual_name", "email", "uid", "siret", "idp_id"];
 
+/// What stands under the prefix.
+const ENDPOINTS: [&str; 10] = [
+    "backchannel-logout",
+    "callback",
+    "form",
+    "frontchannel-logout",
+    "hand-off",
+    "jwks.json",
+    "login",
+    "logout",
+    "me",
+    "signed-out",
+];
+
 pub(super) struct Provider {
     /// As routes call it.
     pub(super) name: String,
@@ -27,6 +42,7 @@ pub(super) struct Provider {
     pub(super) login_host: Option<Authority>,
     pub(super) redirect_path: String,
     pub(super) post_logout_redirect_path: String,
+    pub(super) logouts: ProviderLogouts,
     /// Where it is written that real agents log in; none at an integration environment or another provider.
     pub(super) production: Option<Place>,
     client: Client,
@@ -51,8 +67,21 @@ pub(super) fn read(section: &Section<'_>, name: &str, prefix: &str, surroundings
     let (issuer, production) = issuer(section, vocabulary.preset);
     let client = client(section, issuer, &vocabulary, surroundings);
     let (redirect_path, post_logout_redirect_path) = own_paths(section, prefix);
-    let (name, place) = (name.to_owned(), section.place());
-    Provider { name, place, vocabulary, login_host: None, redirect_path, post_logout_redirect_path, production, client }
+    let flag = |key| section.item(key).and_then(|item| item.flag()).unwrap_or(false);
+    Provider {
+        name: name.to_owned(),
+        place: section.place(),
+        vocabulary,
+        login_host: None,
+        redirect_path,
+        post_logout_redirect_path,
+        logouts: ProviderLogouts {
+            back_channel: flag("backchannel_logout"),
+            front_channel: flag("frontchannel_logout"),
+        },
+        production,
+        client,
+    }
 }
 
 impl Provider {
@@ -262,7 +291,5 @@ fn own_paths(section: &Section<'_>, prefix: &str) -> (String, String) {
 
 fn is_another_endpoint(path: &str, prefix: &str, own: &str) -> bool {
     let name = path.strip_prefix(prefix);
-    name.is_some_and(|name| {
-        name != own && ["callback", "jwks.json", "login", "logout", "me", "signed-out"].contains(&name)
-    })
+    name.is_some_and(|name| name != own && ENDPOINTS.contains(&name))
 }

@@ -11,12 +11,13 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use portillon::clock::Clock;
+use portillon::crypto::random_token;
 use portillon::crypto::signing::SigningKey;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 
 pub use keys::{Keys, ec_key, rsa_key};
-pub use script::{Edit, LogoutReturn, Reply, Script, Signer};
+pub use script::{Edit, Jwt, LogoutReturn, Reply, Script, Signer};
 
 use super::agent::Agent;
 use super::site::{CLIENT_ID, CLIENT_SECRET};
@@ -175,6 +176,22 @@ impl Provider {
     /// The ID token it issued last.
     pub fn last_id_token(&self) -> String {
         self.state().last_id_token.clone()
+    }
+
+    /// A logout token for the client, whose claims are honest but for those that `script` sets: `sub` and `sid` among
+    /// them.
+    pub fn logout_token(&self, script: &Jwt) -> String {
+        let (state, now) = (self.state(), self.0.clock.now().as_secs());
+        let claims = serde_json::json!({
+            "iss": self.issuer(),
+            "aud": CLIENT_ID,
+            "iat": now,
+            "exp": now + 120,
+            "jti": random_token::<16>(),
+            "events": { "http://schemas.openid.net/event/backchannel-logout": {} },
+        });
+        let alg = state.client.id_token_signed_response_alg;
+        tokens::Token { state: &state, alg, claims: tokens::members(claims) }.sign(script)
     }
 
     async fn serve(self, mut stream: TcpStream) {
