@@ -96,6 +96,8 @@ pub struct SessionConfig {
     pub lifetime: session::Lifetime,
     /// So many sessions an agent may have at one host.
     pub max_per_agent: Option<NonZeroU32>,
+    /// `refresh_identity`: how old an identity may be, where that is limited.
+    pub refresh_identity: Option<Duration>,
 }
 
 /// `[provider]` or `[providers.NAME]`

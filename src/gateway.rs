@@ -23,6 +23,7 @@ mod frames;
 mod head;
 mod keep;
 mod open_answer;
+mod refresh;
 pub mod request;
 mod resend;
 pub mod reserved;
@@ -161,6 +162,9 @@ impl ProxyHttp for Gateway {
             return Error::e_explain(ErrorType::HTTPStatus(400), "the request target is no UTF-8");
         };
         exchange.ask(&request);
+        if let Some(overdue) = refresh::begin(&exchange.site, &request) {
+            overdue.over().await;
+        }
         let decision = decide::decide(&exchange.site, &request, exchange.origin(), &exchange.request_id);
         exchange.decide(&decision);
         let reply = match decision {

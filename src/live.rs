@@ -312,6 +312,7 @@ mod tests {
                 claims,
                 id_token: Secret::from("a.b.c"),
                 at_provider: crate::session::AtProvider::default(),
+                refresh_token: None,
                 continues: None,
             };
             self.sessions.start(login, &OwnCookies::default(), HOST).unwrap().0

@@ -11,6 +11,7 @@ pub mod authorization;
 pub mod callback;
 pub mod hand_off;
 mod redeemed;
+pub mod refresh;
 mod return_to;
 pub mod rounds;
 mod transaction;

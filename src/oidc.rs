@@ -43,3 +43,4 @@ pub use metadata::MetadataError;
 pub use preset::{Environment, Preset, UnknownName};
 pub use provider::{Authenticated, AuthorizationAnswer, Provider, Status};
 pub use settings::{DEFAULT, Settings, SettingsError, TokenEndpointAuthMethod};
+pub use token::RefreshedTokens;

@@ -34,6 +34,7 @@ use crate::listener::tls::Certificates;
 use crate::listener::{self, BindError, Bound, Front};
 use crate::live::{Live, LiveSession, Recorder};
 use crate::login::Redeemed;
+use crate::login::refresh::Refresher;
 use crate::oidc::Provider;
 use crate::stash::Stash;
 use crate::store::embedded::Embedded;
@@ -170,6 +171,7 @@ pub async fn start(config: Config, options: Options) -> Result<Running, StartErr
         live,
         stash: Arc::new(Stash::new(Arc::clone(&keys), options.clock.clone(), records.clone())),
         redeemed: Redeemed::new(records.clone()),
+        refresher: Arc::new(Refresher::new(records.clone())),
         keys,
         clock: options.clock,
         revocations,

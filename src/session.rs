@@ -11,17 +11,20 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Timestamp;
 use crate::crypto::{base64url, equal, sha256};
 use crate::identity::Claims;
+use crate::store::records::Key;
 use crate::store::{Name, Subject};
 
 mod at_provider;
 mod codec;
 pub mod cookie;
+mod identity;
 mod opened_before;
 mod sessions;
 mod streams;
 
 pub use at_provider::AtProvider;
 pub use codec::{Login, Shared};
+pub use identity::Identity;
 pub use sessions::{Opened, REMEMBERED, Sessions};
 pub use streams::{Ending, OpenStream, Stream};
 
@@ -74,6 +77,12 @@ impl fmt::Debug for LoginId {
 }
 
 impl LoginId {
+    /// What is kept for the login in the store, for one purpose.
+    #[must_use]
+    pub fn key(self, purpose: &str) -> Key {
+        Key::new(purpose, &self.0)
+    }
+
     /// What the store calls the end of the login.
     fn name(self) -> Name {
         let mut name = Name([0; 16]);
@@ -97,6 +106,7 @@ pub struct Session {
     name: Name,
     name_at_provider: Option<Name>,
     logged_in_at: Timestamp,
+    identified_at: Timestamp,
     active_at: Timestamp,
 }
 
@@ -119,7 +129,18 @@ impl Session {
         let (id, login) = (SessionId(id), LoginId(id));
         let pseudonym = base64url(&id.derive("portillon session pseudonym")[..16]);
         let (at_provider, name, name_at_provider) = (AtProvider::default(), login.name(), None);
-        Self { id, login, at_provider, claims, pseudonym, name, name_at_provider, logged_in_at, active_at }
+        Self {
+            id,
+            login,
+            at_provider,
+            claims,
+            pseudonym,
+            name,
+            name_at_provider,
+            logged_in_at,
+            identified_at: logged_in_at,
+            active_at,
+        }
     }
 
     /// The same session, of this login.
@@ -130,6 +151,23 @@ impl Session {
     /// The same session, which began with this one at a provider.
     fn at(self, at_provider: AtProvider) -> Self {
         Self { name_at_provider: at_provider.name(), at_provider, ..self }
+    }
+
+    /// The same session of an agent who is this.
+    fn of(self, identity: Identity) -> Self {
+        Self { claims: identity.claims, identified_at: identity.at, ..self }
+    }
+
+    /// Who the agent is, as far as the session knows.
+    #[must_use]
+    pub fn identity(&self) -> Identity {
+        Identity { claims: self.claims.clone(), at: self.identified_at }
+    }
+
+    /// When the provider said who the agent is.
+    #[must_use]
+    pub const fn identified_at(&self) -> Timestamp {
+        self.identified_at
     }
 
     /// What the provider knows the session by.
@@ -151,7 +189,7 @@ impl Session {
             login: self.login,
             at_provider: self.at_provider.clone(),
             logged_in_at: self.logged_in_at,
-            claims: self.claims.clone(),
+            identity: self.identity(),
         }
     }
 

@@ -121,7 +121,7 @@ const LATER_PROVIDER_KEYS: &[&str] = &["idp_hint", "login_hint", "max_age", "pro
 pub(super) static SECRET: Table = Table { name: "a secret", keys: &["credential", "env", "file", "value"], later: &[] };
 
 pub(super) static SESSION: Table =
-    Table { name: "[session]", keys: &["absolute", "idle", "max_per_agent"], later: &["refresh_identity"] };
+    Table { name: "[session]", keys: &["absolute", "idle", "max_per_agent", "refresh_identity"], later: &[] };
 
 pub(super) static STORE: Table = Table {
     name: "[store]",

@@ -142,7 +142,7 @@ impl Desk<'_> {
     async fn conclude(&self, outcome: Outcome) -> Reply {
         match outcome {
             Outcome::Failed(failed) => self.failed(&failed.failure, &failed.return_to).with_cookies([failed.forget]),
-            Outcome::LoggedIn(logged_in) => self.arrived(logged_in),
+            Outcome::LoggedIn(logged_in) => self.arrived(logged_in).await,
             Outcome::Loop => {
                 self.count(LoginResult::Failed("login_loop"));
                 self.page(&Message::LoginLoop { cause: loop_cause(&self.visit.opened), retry_url: "/" })
@@ -157,9 +157,10 @@ impl Desk<'_> {
         }
     }
 
-    fn arrived(&self, LoggedIn { mut login, return_to, forget }: LoggedIn) -> Reply {
+    async fn arrived(&self, LoggedIn { mut login, return_to, forget }: LoggedIn) -> Reply {
         let host = &self.visit.host.context;
         login.continues = self.continued(&login.claims);
+        let refresh_token = login.refresh_token.take();
         let Some((session, cookies)) = self.site.sessions.start(login, &self.visit.cookies, host) else {
             tracing::error!(
                 request_id = self.request_id,
@@ -169,6 +170,10 @@ impl Desk<'_> {
         };
         self.replace(&session);
         self.site.note_login(&session, &self.visit.host, &self.visit.client);
+        if self.site.refresh_identity.is_some() {
+            let sessions = &self.site.sessions;
+            self.site.services.refresher.begin(&session, refresh_token.as_ref(), sessions).await;
+        }
         self.count(LoginResult::Succeeded);
         tracing::info!(request_id = self.request_id, session = session.pseudonym(), "logged in");
         let round = self.visit.opened.valid().is_none().then(|| rounds::one_more(&self.visit.cookies));

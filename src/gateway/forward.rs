@@ -201,8 +201,8 @@ fn identify(head: &mut RequestHeader, forward: &Forward, site: &Site, chance: &C
     let Some(session) = forward.permit.session() else {
         return sign(head, route, &CoveredFields::none(), site, (now, &nonce));
     };
-    let prepared =
-        site.prepared.get_with((session.id(), route.index), || Arc::new(Prepared::new(site, route, session, now)));
+    let key = (session.id(), session.identified_at(), route.index);
+    let prepared = site.prepared.get_with(key, || Arc::new(Prepared::new(site, route, session, now)));
     for (name, value) in &prepared.headers {
         head.insert_header(name.clone(), value.clone())?;
     }

@@ -5,6 +5,7 @@
 use std::collections::HashMap;
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::HeaderValue;
 use moka::sync::Cache;
@@ -13,13 +14,14 @@ use super::decide::Endpoint;
 use super::forward::Prepared;
 use super::request::known_authority;
 use super::reserved::ReservedNames;
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::crypto::key_ring::KeyRings;
 use crate::crypto::signing::SigningKey;
 use crate::http_ext::TrustedProxy;
 use crate::identity::{AssertionIssuer, HeaderPlan};
 use crate::live::{Client, Live};
 use crate::login::Redeemed;
+use crate::login::refresh::Refresher;
 use crate::logout::LogoutPath;
 use crate::oidc::Provider;
 use crate::page::Pages;
@@ -46,6 +48,8 @@ pub struct Services {
     pub stash: Arc<Stash>,
     /// What was good once, and is no longer.
     pub redeemed: Redeemed,
+    /// What refreshes identities.
+    pub refresher: Arc<Refresher>,
     /// What outlives a cookie, besides ended sessions.
     pub records: Records,
     /// Who is logged in.
@@ -218,9 +222,11 @@ pub struct Site {
     /// The providers, the default one first.
     pub providers: Vec<Arc<Realm>>,
     /// The sessions of every host.
-    pub sessions: Sessions,
+    pub sessions: Arc<Sessions>,
     /// So many sessions an agent may have at one host.
     pub max_per_agent: Option<NonZeroU32>,
+    /// How old an identity may be before it is refreshed; none: it is that of the login.
+    pub refresh_identity: Option<Duration>,
     /// How old the knowledge of ended sessions may be.
     pub store: store::Policy,
     /// How forms are kept that meet an expired session.
@@ -233,8 +239,8 @@ pub struct Site {
     pub routes: Table<Arc<Route>>,
     /// What is counted for requests that belong to no route.
     pub unrouted: RouteMetrics,
-    /// Identity headers made before, by session and route.
-    pub prepared: Cache<(SessionId, usize), Arc<Prepared>>,
+    /// Identity headers made before, by session, its identity's age, and route.
+    pub prepared: Cache<(SessionId, Timestamp, usize), Arc<Prepared>>,
 }
 
 impl Site {

@@ -10,7 +10,7 @@ use super::rounds;
 use super::transaction::{Attempt, State, forgotten};
 use crate::clock::Timestamp;
 use crate::crypto::key_ring::KeyRing;
-use crate::oidc::{AuthorizationAnswer, LoginError, Provider};
+use crate::oidc::{Authenticated, AuthorizationAnswer, LoginError, Provider};
 use crate::session::cookie::OwnCookies;
 use crate::session::{AtProvider, Login};
 use crate::store::records::RecordError;
@@ -213,9 +213,9 @@ async fn redeem(code: &str, iss: Option<&str>, attempt: &Attempt, context: &Cont
     let answer = AuthorizationAnswer { code, iss };
     let authenticated =
         context.provider.redeem(&answer, context.redirect_uri, &attempt.nonce, &attempt.code_verifier).await?;
-    let at_provider = AtProvider { provider: context.provider.fingerprint(), sid: authenticated.sid };
-    let (claims, id_token) = (authenticated.claims, authenticated.id_token);
-    Ok(Login { at_provider, claims, id_token, continues: None })
+    let at_provider = AtProvider { provider: context.provider.fingerprint(), sid: authenticated.sid.clone() };
+    let Authenticated { claims, id_token, refresh_token, .. } = authenticated;
+    Ok(Login { at_provider, claims, id_token, refresh_token, continues: None })
 }
 
 #[cfg(test)]

@@ -49,6 +49,12 @@ pub enum LoginError {
 }
 
 impl LoginError {
+    /// Whether the token endpoint no longer takes a code or a refresh token (RFC 6749 section 5.2).
+    #[must_use]
+    pub fn is_invalid_grant(&self) -> bool {
+        matches!(self, Self::TokenEndpoint { error } if error == "invalid_grant")
+    }
+
     /// A stable name for logs and metrics.
     #[must_use]
     pub const fn reason_code(&self) -> &'static str {

@@ -42,6 +42,18 @@ pub(super) fn claims(
     missing.map_or(Ok(claims), |name| Err(refused(name, ClaimProblem::Missing)))
 }
 
+/// What the ID token of a login said that ended in `claims`.
+pub(super) fn login_of(claims: &Claims) -> IdToken {
+    let said = |name: &&str| {
+        Some(match claims.get(name)? {
+            ClaimValue::List(elements) => Value::from(elements.clone()),
+            ClaimValue::Text(text) | ClaimValue::Json(text) => Value::from(text.as_str()),
+        })
+    };
+    let said = AUTHENTICATION.iter().filter_map(|name| Some(((*name).to_owned(), said(name)?)));
+    IdToken { sub: claims.sub().to_owned(), claims: said.collect() }
+}
+
 /// The SIREN is the start of the SIRET: whoever sends one has told the other, and rules may look at either.
 fn derive_siren(claims: &mut Claims) {
     let derived = claims.text("siret").and_then(siren_of_siret).map(|siren| ClaimValue::Text(siren.to_owned()));

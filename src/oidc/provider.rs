@@ -17,7 +17,7 @@ use super::logout_token::{self, LogoutToken, LogoutTokenError};
 use super::metadata::Metadata;
 use super::pivot;
 use super::settings::{Settings, SettingsError};
-use super::token::{Grant, Tokens};
+use super::token::{self, Grant, RefreshedTokens, Tokens};
 use super::user_info::{self, Received};
 use crate::clock::Clock;
 use crate::crypto::{base64url, sha256};
@@ -48,6 +48,8 @@ pub struct Authenticated {
     pub id_token: Secret<String>,
     /// What the provider calls its session (`sid`), where it says.
     pub sid: Option<String>,
+    /// What userinfo is asked again with, where the provider gave it.
+    pub refresh_token: Option<Secret<String>>,
 }
 
 /// How the provider is doing.
@@ -163,7 +165,7 @@ impl Provider {
         user_info::check(&user_info, &id_token.sub)?;
         let claims = pivot::claims(&id_token, &user_info, (&self.settings.required, &self.settings.denied))?;
         let sid = id_token.claims.get("sid").and_then(logout_token::identifier).map(str::to_owned);
-        Ok(Authenticated { claims, id_token: tokens.id_token, sid })
+        Ok(Authenticated { claims, id_token: tokens.id_token, sid, refresh_token: tokens.refresh_token })
     }
 
     /// Checks the `iss` of an error answer, which RFC 9207 protects like any other.
@@ -186,6 +188,31 @@ impl Provider {
     ) -> Option<String> {
         let params = LogoutParams { id_token_hint, post_logout_redirect_uri, state };
         authorization::end_session_url(&self.discovery.known()?.metadata, &self.settings.client_id, &params)
+    }
+
+    /// Uses a refresh token (OpenID Connect Core 1.0 section 12), once, whatever happens.
+    ///
+    /// # Errors
+    ///
+    /// [`LoginError`]
+    pub async fn refresh_tokens(&self, refresh_token: &Secret<String>) -> Result<RefreshedTokens, LoginError> {
+        let snapshot = self.discovery.current().await.map_err(LoginError::Unavailable)?;
+        let request = token::refresh(refresh_token, &snapshot.metadata, &self.settings);
+        let answer = self.discovery.call("token_endpoint", request).await.map_err(LoginError::Unavailable)?;
+        RefreshedTokens::read(&answer)
+    }
+
+    /// What userinfo says now of the agent whose claims were `before`; what the ID token of their login said stays.
+    ///
+    /// # Errors
+    ///
+    /// [`LoginError`]
+    pub async fn identity(&self, access_token: &Secret<String>, before: &Claims) -> Result<Claims, LoginError> {
+        let snapshot = self.discovery.current().await.map_err(LoginError::Unavailable)?;
+        let user_info = self.user_info(&snapshot, access_token).await?;
+        user_info::check(&user_info, before.sub())?;
+        let login = pivot::login_of(before);
+        pivot::claims(&login, &user_info, (&self.settings.required, &self.settings.denied))
     }
 
     /// Reads a logout token (OpenID Connect Back-Channel Logout 1.0 section 2.6). Whether it came before is the caller's to

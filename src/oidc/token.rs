@@ -23,10 +23,19 @@ pub(super) struct Grant<'a> {
     pub(super) code_verifier: &'a str,
 }
 
-/// What the token endpoint gave. Refresh tokens and lifetimes are left where they are: nothing here depends on them.
+/// What the token endpoint gave for a code. Lifetimes are left where they are: nothing here depends on them.
 pub(super) struct Tokens {
     pub(super) access_token: Secret<String>,
     pub(super) id_token: Secret<String>,
+    pub(super) refresh_token: Option<Secret<String>>,
+}
+
+/// What it gave for a refresh token (RFC 6749 section 6). An ID token among it is not looked at: userinfo says who it is.
+pub struct RefreshedTokens {
+    /// What opens userinfo.
+    pub access_token: Secret<String>,
+    /// What takes the place of the refresh token, where it changes.
+    pub refresh_token: Option<Secret<String>>,
 }
 
 impl Grant<'_> {
@@ -37,23 +46,39 @@ impl Grant<'_> {
             .append_pair("code", self.code)
             .append_pair("redirect_uri", self.redirect_uri)
             .append_pair("code_verifier", self.code_verifier);
-        let mut basic = None;
-        match settings.token_endpoint_auth_method {
-            TokenEndpointAuthMethod::ClientSecretBasic => basic = Some(basic_credentials(settings)),
-            TokenEndpointAuthMethod::ClientSecretPost => {
-                form.append_pair("client_id", &settings.client_id)
-                    .append_pair("client_secret", settings.client_secret.expose());
-            }
-        }
-        let mut request = Request::new(Full::from(form.finish()));
-        *request.method_mut() = Method::POST;
-        *request.uri_mut() = metadata.token_endpoint.clone();
-        request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
-        if let Some(credentials) = basic {
-            request.headers_mut().insert(AUTHORIZATION, credentials);
-        }
-        request
+        authenticated(form, metadata, settings)
     }
+}
+
+/// The request that uses a refresh token (RFC 6749 section 6).
+pub(super) fn refresh(token: &Secret<String>, metadata: &Metadata, settings: &Settings) -> Request<Full<Bytes>> {
+    let mut form = form_urlencoded::Serializer::new(String::new());
+    form.append_pair("grant_type", "refresh_token").append_pair("refresh_token", token.expose());
+    authenticated(form, metadata, settings)
+}
+
+/// A token request by the client.
+fn authenticated(
+    mut form: form_urlencoded::Serializer<'_, String>,
+    metadata: &Metadata,
+    settings: &Settings,
+) -> Request<Full<Bytes>> {
+    let mut basic = None;
+    match settings.token_endpoint_auth_method {
+        TokenEndpointAuthMethod::ClientSecretBasic => basic = Some(basic_credentials(settings)),
+        TokenEndpointAuthMethod::ClientSecretPost => {
+            form.append_pair("client_id", &settings.client_id)
+                .append_pair("client_secret", settings.client_secret.expose());
+        }
+    }
+    let mut request = Request::new(Full::from(form.finish()));
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = metadata.token_endpoint.clone();
+    request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+    if let Some(credentials) = basic {
+        request.headers_mut().insert(AUTHORIZATION, credentials);
+    }
+    request
 }
 
 /// RFC 6749 section 2.3.1: each half form-urlencoded before they are joined.
@@ -69,22 +94,41 @@ fn basic_credentials(settings: &Settings) -> HeaderValue {
 impl Tokens {
     /// Reads the token endpoint's answer, which took the code with it either way.
     pub(super) fn read(answer: &Answer) -> Result<Self, LoginError> {
-        let members = json::object(&answer.body).filter(|_| answer.media_type == "application/json");
-        if answer.status != StatusCode::OK {
-            return Err(LoginError::TokenEndpoint { error: error_code(answer.status, members.as_ref()) });
-        }
-        let members = members.ok_or(LoginError::TokenResponse("not a JSON object with unique names"))?;
-        let bearer = member(&members, "token_type").is_some_and(|kind| kind.eq_ignore_ascii_case("bearer"));
+        let members = members(answer)?;
+        let RefreshedTokens { access_token, refresh_token } = RefreshedTokens::of(&members)?;
+        let id_token =
+            member(&members, "id_token").map(Secret::from).ok_or(LoginError::TokenResponse("no id_token"))?;
+        Ok(Self { access_token, id_token, refresh_token })
+    }
+}
+
+impl RefreshedTokens {
+    /// Reads the token endpoint's answer, which may have taken the refresh token with it.
+    pub(super) fn read(answer: &Answer) -> Result<Self, LoginError> {
+        Self::of(&members(answer)?)
+    }
+
+    fn of(members: &Object) -> Result<Self, LoginError> {
+        let bearer = member(members, "token_type").is_some_and(|kind| kind.eq_ignore_ascii_case("bearer"));
         if !bearer {
             return Err(LoginError::TokenResponse("token_type is not Bearer"));
         }
         // RFC 6750 section 2.1: what a bearer token may be made of, and what a header may hold.
-        let access_token = member(&members, "access_token").filter(|token| token.bytes().all(|b| b.is_ascii_graphic()));
+        let access_token = member(members, "access_token").filter(|token| token.bytes().all(|b| b.is_ascii_graphic()));
         Ok(Self {
             access_token: access_token.map(Secret::from).ok_or(LoginError::TokenResponse("no access_token"))?,
-            id_token: member(&members, "id_token").map(Secret::from).ok_or(LoginError::TokenResponse("no id_token"))?,
+            refresh_token: member(members, "refresh_token").map(Secret::from),
         })
     }
+}
+
+/// The members of a token response that is none of an error.
+fn members(answer: &Answer) -> Result<Object, LoginError> {
+    let members = json::object(&answer.body).filter(|_| answer.media_type == "application/json");
+    if answer.status != StatusCode::OK {
+        return Err(LoginError::TokenEndpoint { error: error_code(answer.status, members.as_ref()) });
+    }
+    members.ok_or(LoginError::TokenResponse("not a JSON object with unique names"))
 }
 
 /// A member that is a string and not empty.
@@ -92,9 +136,9 @@ fn member<'a>(members: &'a Object, name: &str) -> Option<&'a str> {
     members.get(name).and_then(Value::as_str).filter(|text| !text.is_empty())
 }
 
-/// The error code, where the answer has one that is fit for a log line.
+/// The error code, where the answer has one that is fit for a log line. A server that failed refuses nothing.
 fn error_code(status: StatusCode, members: Option<&Object>) -> String {
-    let code = members.and_then(|members| member(members, "error"));
+    let code = members.filter(|_| status.is_client_error()).and_then(|members| member(members, "error"));
     let fit = |code: &&str| code.len() <= 64 && code.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.".contains(&b));
     code.filter(fit).map_or_else(|| format!("http_{}", status.as_u16()), str::to_owned)
 }
@@ -148,6 +192,7 @@ mod tests {
         };
         assert_eq!(error(400, r#"{"error":"invalid_grant","error_description":"secret"}"#), "invalid_grant");
         assert_eq!(error(401, r#"{"error":"a b\n"}"#), "http_401");
+        assert_eq!(error(500, r#"{"error":"invalid_grant"}"#), "http_500");
         assert_eq!(error(204, ""), "http_204");
         assert_eq!(error(302, r#"{"access_token":"a","id_token":"i","token_type":"Bearer"}"#), "http_302");
     }

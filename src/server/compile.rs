@@ -70,11 +70,12 @@ pub(super) fn site(config: &Config, services: Services, previous: Option<&Site>)
         trusted_proxies: config.server.trusted_proxies.clone(),
         reserved: ReservedNames::new(config.header_prefix.as_str(), added),
         providers,
-        sessions: match previous {
+        sessions: Arc::new(match previous {
             Some(previous) => sessions.remembering(&previous.sessions),
             None => sessions,
-        },
+        }),
         max_per_agent: config.session.max_per_agent,
+        refresh_identity: config.session.refresh_identity,
         store: config.store.policy,
         stash: config.stash,
         pages: Pages::new(config.server.pages_dir.as_deref())?,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{AtProvider, LoginId, Session};
+use super::{AtProvider, Identity, LoginId, Session};
 use crate::clock::Timestamp;
 use crate::identity::Claims;
 use crate::secret::Secret;
@@ -18,6 +18,8 @@ pub struct Login {
     pub claims: Claims,
     /// The ID token, which logout sends back as `id_token_hint`.
     pub id_token: Secret<String>,
+    /// What the provider is asked again with, where it gave it.
+    pub refresh_token: Option<Secret<String>>,
     /// The login that this one goes on with: the same agent's, in the same browser. None: a login of its own.
     pub continues: Option<LoginId>,
 }
@@ -31,8 +33,8 @@ pub struct Shared {
     pub at_provider: AtProvider,
     /// When the agent logged in.
     pub logged_in_at: Timestamp,
-    /// The verified claims of the agent.
-    pub claims: Claims,
+    /// Who the agent is.
+    pub identity: Identity,
 }
 
 /// What is written: borrowed, so that sealing again, which activity asks for every minute, copies no claims and leaves no
@@ -43,6 +45,7 @@ struct PayloadRef<'a> {
     login: LoginId,
     at_provider: &'a AtProvider,
     logged_in_at: Timestamp,
+    identified_at: Timestamp,
     active_at: Timestamp,
     claims: &'a Claims,
     id_token: Option<&'a str>,
@@ -54,6 +57,7 @@ struct Payload {
     login: LoginId,
     at_provider: AtProvider,
     logged_in_at: Timestamp,
+    identified_at: Timestamp,
     active_at: Timestamp,
     claims: Claims,
     id_token: Option<String>,
@@ -72,6 +76,7 @@ impl Record {
             login: self.session.login,
             at_provider: &self.session.at_provider,
             logged_in_at: self.session.logged_in_at,
+            identified_at: self.session.identified_at,
             active_at: self.session.active_at,
             claims: &self.session.claims,
             id_token: self.id_token.as_ref().map(|token| token.expose().as_str()),
@@ -83,10 +88,11 @@ impl Record {
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
         let (&VERSION, payload) = bytes.split_first()? else { return None };
         let payload: Payload = postcard::from_bytes(payload).ok()?;
+        let session = Session::new(payload.id, payload.claims, payload.logged_in_at, payload.active_at)
+            .of_login(payload.login)
+            .at(payload.at_provider);
         Some(Self {
-            session: Session::new(payload.id, payload.claims, payload.logged_in_at, payload.active_at)
-                .of_login(payload.login)
-                .at(payload.at_provider),
+            session: Session { identified_at: payload.identified_at, ..session },
             id_token: payload.id_token.map(Secret::new),
         })
     }
@@ -104,10 +110,12 @@ mod tests {
         claims.insert("custom", ClaimValue::Json("{\"a\":1}".into()));
         let session =
             Session::new([7; 16], claims, Timestamp::from_secs(1), Timestamp::from_secs(2)).of_login(LoginId([8; 16]));
+        let session = Session { identified_at: Timestamp::from_secs(3), ..session };
         let session = session.at(AtProvider { provider: "p".into(), sid: Some("sid-1".into()) });
         let mut bytes = Record { session: session.clone(), id_token: Some(Secret::from("a.b.c")) }.encode();
         let read = Record::decode(&bytes).unwrap();
         assert_eq!((read.session.claims(), read.session.active_at), (session.claims(), session.active_at));
+        assert_eq!(read.session.identified_at(), session.identified_at());
         assert_eq!(read.session.at_provider(), session.at_provider());
         assert_eq!((read.session.id(), read.session.login()), (session.id(), session.login()));
         assert_eq!(read.id_token.unwrap().expose(), "a.b.c");

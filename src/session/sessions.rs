@@ -8,6 +8,7 @@ use moka::sync::Cache;
 
 use super::codec::{Login, Record, Shared};
 use super::cookie::{self, OwnCookies};
+use super::identity::{Identities, Identity};
 use super::opened_before::OpenedBefore;
 use super::streams::{Ending, OpenStream, Stream, Streams};
 use super::{AtProvider, CLOCK_SKEW, Lifetime, LoginId, Session, SessionId, Standing};
@@ -42,6 +43,7 @@ pub struct Sessions {
     renewed: Cache<SessionId, Timestamp>,
     /// What ends with its session.
     streams: Streams,
+    identities: Identities,
 }
 
 /// What the session cookies of a request turned out to be.
@@ -79,13 +81,23 @@ impl Sessions {
     #[must_use]
     pub fn new(keys: Arc<KeyRings>, lifetime: Lifetime, clock: Clock, revocations: Arc<Revocations>) -> Self {
         let (opened, renewed) = (OpenedBefore::new(), Cache::new(RENEWED));
-        Self { keys, lifetime, clock, opened, revocations, renewed, streams: Streams::default() }
+        Self {
+            keys,
+            lifetime,
+            clock,
+            opened,
+            revocations,
+            renewed,
+            streams: Streams::default(),
+            identities: Identities::new(),
+        }
     }
 
-    /// The same sessions, with what `previous` ones know of open streams.
+    /// The same sessions, with what `previous` ones know of open streams and identities.
     #[must_use]
     pub fn remembering(mut self, previous: &Self) -> Self {
         self.streams = previous.streams.clone();
+        self.identities = previous.identities.clone();
         self
     }
 
@@ -130,8 +142,9 @@ impl Sessions {
     /// with the login. None where the cookies would not hold the claims.
     #[must_use]
     pub fn join(&self, shared: Shared, cookies: &OwnCookies, host: &str) -> Option<(Session, Vec<HeaderValue>)> {
-        let session = Session::new(random(), shared.claims, shared.logged_in_at, self.clock.now());
-        let session = session.of_login(shared.login).at(shared.at_provider);
+        let Shared { login, at_provider, logged_in_at, identity } = shared;
+        let session = Session::new(random(), identity.claims, logged_in_at, self.clock.now());
+        let session = Session { identified_at: identity.at, ..session.of_login(login).at(at_provider) };
         let cookies = self.sealed(&Record { session: session.clone(), id_token: None }, cookies, host)?;
         Some((session, cookies))
     }
@@ -152,6 +165,9 @@ impl Sessions {
         self.renewed.insert(record.session.id, record.session.active_at);
         if self.has_ended(&record.session) {
             return None;
+        }
+        if let Some(identity) = self.newer(&record.session) {
+            record.session = record.session.of(identity);
         }
         self.sealed(&record, cookies, host)
     }
@@ -175,6 +191,11 @@ impl Sessions {
         let durable = self.revocations.revoke(Entry { name, expires });
         self.streams.end(why, |open| open.name == name);
         durable
+    }
+
+    /// Uses this identity for the sessions of `login` from now on, where it is newer than theirs.
+    pub fn learn(&self, login: LoginId, identity: Identity) {
+        self.identities.learn(login, identity);
     }
 
     /// Ends every session that began with `there`, which its provider has ended, as [`Sessions::end`] does. None where the
@@ -215,10 +236,21 @@ impl Sessions {
 
     fn opened(&self, value: &str, host: &str) -> Result<Arc<Session>, OpenError> {
         let keys = self.keys.load();
-        if let Some(session) = self.opened.find(keys.fingerprint(), host, value) {
-            return Ok(session);
-        }
-        let session = Arc::new(record(&keys, value, host)?.session);
+        let found = self.opened.find(keys.fingerprint(), host, value);
+        let session = match found {
+            Some(session) => match self.newer(&session) {
+                None => return Ok(session),
+                Some(identity) => Arc::new(Session::clone(&session).of(identity)),
+            },
+            None => {
+                let session = record(&keys, value, host)?.session;
+                let newer = self.newer(&session);
+                Arc::new(match newer {
+                    Some(identity) => session.of(identity),
+                    None => session,
+                })
+            }
+        };
         self.opened.note(keys.fingerprint(), host, value, &session);
         Ok(session)
     }
@@ -237,8 +269,13 @@ impl Sessions {
         }
     }
 
+    fn newer(&self, session: &Session) -> Option<Identity> {
+        self.identities.newer_than(session.login, session.identified_at)
+    }
+
     /// Whether it was ended before its limits, as far as anybody here knows.
-    fn has_ended(&self, session: &Session) -> bool {
+    #[must_use]
+    pub fn has_ended(&self, session: &Session) -> bool {
         self.revocations.end(&session.name, &session.subject())
     }
 
@@ -292,7 +329,13 @@ mod tests {
     fn login(id_token: &str) -> Login {
         let mut claims = Claims::new("s-1");
         claims.insert("usual_name", ClaimValue::Text("L'Hôpital".into()));
-        Login { claims, id_token: Secret::from(id_token), at_provider: AtProvider::default(), continues: None }
+        Login {
+            claims,
+            id_token: Secret::from(id_token),
+            refresh_token: None,
+            at_provider: AtProvider::default(),
+            continues: None,
+        }
     }
 
     /// What a browser sends back for these `Set-Cookie` values.

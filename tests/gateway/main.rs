@@ -33,6 +33,7 @@ mod policy;
 mod provider_logout;
 mod providers;
 mod proxying;
+mod refresh;
 mod reload;
 mod responses;
 mod revocation;

@@ -12,6 +12,9 @@ use crate::session::cookie::OwnCookies;
 
 /// Ends `session`, and every other one of its login; whatever the provider does next, they are over.
 pub fn end_session(site: &Site, host: &Host, session: &Session, cookies: &OwnCookies) -> Ending {
+    if site.refresh_identity.is_some() {
+        site.services.refresher.end(session.login());
+    }
     logout::end(session, cookies, &host.context, &site.sessions, |id_token| match &host.login_host {
         Some(login_host) => at_login_host(site, (host, login_host), session),
         None => at_provider(host, id_token.as_ref(), &random_token::<32>())

@@ -10,6 +10,8 @@ use crate::store::StoreError;
 pub enum Table {
     /// A login on its way from one host to another.
     HandOff,
+    /// Who an agent is, and what the provider is asked again with.
+    Identity,
     /// Who is logged in.
     LiveSession,
     /// What may be used once, and was.
@@ -24,8 +26,15 @@ pub enum Table {
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 6] =
-        [Self::HandOff, Self::LiveSession, Self::OneTimeUse, Self::Revocation, Self::Stash, Self::StashEntry];
+    pub const ALL: [Self; 7] = [
+        Self::HandOff,
+        Self::Identity,
+        Self::LiveSession,
+        Self::OneTimeUse,
+        Self::Revocation,
+        Self::Stash,
+        Self::StashEntry,
+    ];
 
     /// Whether its records are ever looked through. What was used is only asked for by name.
     #[must_use]
@@ -38,6 +47,7 @@ impl Table {
     pub const fn name(self) -> &'static str {
         match self {
             Self::HandOff => "hand-off",
+            Self::Identity => "identity",
             Self::LiveSession => "live-session",
             Self::OneTimeUse => "one-time-use",
             Self::Revocation => "revocation",

@@ -31,6 +31,7 @@ const fn number(table: Table) -> u8 {
         Table::Stash => 4,
         Table::Revocation => 5,
         Table::StashEntry => 6,
+        Table::Identity => 7,
     }
 }
 

@@ -44,6 +44,8 @@ pub struct State {
     /// How it misbehaves.
     pub script: Script,
     grants: HashMap<String, Grant>,
+    refresh_tokens: HashMap<String, Grant>,
+    spent: Vec<String>,
     calls: Vec<Call>,
     complaints: Vec<String>,
     secrets: Vec<String>,
@@ -178,6 +180,11 @@ impl Provider {
         self.state().last_id_token.clone()
     }
 
+    /// Takes no refresh token any more, as where the agent's account is closed.
+    pub fn revoke_grants(&self) {
+        self.state().refresh_tokens.clear();
+    }
+
     /// A logout token for the client, whose claims are honest but for those that `script` sets: `sub` and `sid` among
     /// them.
     pub fn logout_token(&self, script: &Jwt) -> String {
@@ -212,6 +219,10 @@ impl Provider {
         let mut state = self.state();
         state.calls.push(call.clone());
         let reply = state.script.reply(call.endpoint);
+        if !matches!(reply, Reply::Honest) && call.parameter("grant_type") == Some("refresh_token") {
+            // What fails changes nothing.
+            return (reply, Vec::new());
+        }
         let honest = endpoints::Honest { state: &mut state, issuer: self.issuer(), now: self.0.clock.now() };
         (reply, honest.answer(&call))
     }
@@ -225,6 +236,8 @@ impl State {
             keys: Keys::new(),
             script: Script::default(),
             grants: HashMap::new(),
+            refresh_tokens: HashMap::new(),
+            spent: Vec::new(),
             calls: Vec::new(),
             complaints: Vec::new(),
             secrets: vec![CLIENT_SECRET.to_owned()],

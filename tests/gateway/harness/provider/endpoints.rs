@@ -138,6 +138,9 @@ impl Honest<'_> {
             self.state.complaints.push("a token request without the registered client authentication".to_owned());
             return error_answer("401 Unauthorized", "invalid_client", "client authentication failed");
         }
+        if call.parameter("grant_type") == Some("refresh_token") {
+            return self.refresh(call.parameter("refresh_token").unwrap_or_default());
+        }
         let parameter = |name: &str| call.parameter(name).unwrap_or_default();
         let verifier = self.state.remember(parameter("code_verifier"));
         // A code is good for one request, whatever comes of it.
@@ -150,6 +153,21 @@ impl Honest<'_> {
             Some(grant) => self.tokens(grant),
             None => error_answer("400 Bad Request", "invalid_grant", "grant request is invalid"),
         }
+    }
+
+    /// A refresh token is good once; a second use of it is a complaint, and the end of the grant.
+    fn refresh(&mut self, token: &str) -> Vec<u8> {
+        if self.state.spent.iter().any(|spent| spent == token) {
+            self.state.complaints.push("a refresh token came twice".to_owned());
+        }
+        let Some(mut grant) = self.state.refresh_tokens.remove(token) else {
+            return error_answer("400 Bad Request", "invalid_grant", "grant request is invalid");
+        };
+        self.state.spent.push(token.to_owned());
+        if self.state.agent.sub() == grant.agent.sub() {
+            grant.agent = self.state.agent.clone();
+        }
+        self.tokens(grant)
     }
 
     fn tokens(&mut self, grant: Grant) -> Vec<u8> {
@@ -169,6 +187,7 @@ impl Honest<'_> {
             "scope": grant.scope,
         }));
         Edit::apply(&self.state.script.token_response, &mut answer);
+        self.state.refresh_tokens.insert(refresh_token, grant.clone());
         self.state.grants.insert(access_token, grant);
         json_answer("200 OK", &Value::Object(answer))
     }
