@@ -250,6 +250,17 @@ impl Config {
         self.on_every_host(provider, &provider.post_logout_redirect_path)
     }
 
+    /// Where a provider tells of logouts that it began, by the names of the client's registration, which has one of each.
+    #[must_use]
+    pub fn logout_uris(&self, provider: &ProviderConfig) -> Vec<(&'static str, String)> {
+        let ProviderLogouts { back_channel, front_channel } = provider.logouts;
+        let one =
+            |name: &str| self.on_every_host(provider, &format!("{}{name}", self.server.prefix)).into_iter().next();
+        let back = one("backchannel-logout").filter(|_| back_channel).map(|uri| ("backchannel_logout_uri", uri));
+        let front = one("frontchannel-logout").filter(|_| front_channel).map(|uri| ("frontchannel_logout_uri", uri));
+        back.into_iter().chain(front).collect()
+    }
+
     /// The hosts whose agents log in at a provider.
     #[must_use]
     pub fn hosts_of(&self, provider: &ProviderConfig) -> BTreeSet<&Authority> {

@@ -76,6 +76,9 @@ fn register(text: &mut String, provider: &ProviderConfig, config: &Config) {
             let _ = writeln!(text, "  {uri}");
         }
     }
+    for (name, uri) in config.logout_uris(provider) {
+        let _ = writeln!(text, "\n{name}\n  {uri}");
+    }
     if provider.login_host.is_some() {
         let served: Vec<&str> = config.hosts_of(provider).into_iter().map(Authority::as_str).collect();
         let _ = writeln!(text, "\nFor {}, whose agents log in there.", served.join(", "));

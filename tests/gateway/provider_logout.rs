@@ -11,7 +11,7 @@ use crate::harness::client::{Connection, Response};
 use crate::harness::gateway::Gateway;
 use crate::harness::group::{share, sibling};
 use crate::harness::{
-    Agent, Answer, Browser, DOCS, Edit, HOME, Jwt, PAIE, Plan, Provider, RIE, Request, Signer, World,
+    Agent, Answer, Browser, DOCS, Edit, HOME, Jwt, LOGIN, PAIE, Plan, Provider, RIE, Request, Signer, World,
 };
 use crate::login::websocket;
 use crate::proxying::asked;
@@ -228,6 +228,27 @@ async fn without_the_setting_there_is_nothing_to_ask() {
     assert_eq!(world.send(&told(PAIE, &token(&world.provider, &[("sid", "sid-1")]))).await.status, 404);
     assert_eq!(world.send(&Request::get(PAIE, FRONT)).await.status, 404);
     assert!(is_in(&world, &mut browser, &angela).await);
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_host_that_one_login_opened_is_left() {
+    let mut plan = Plan::new().await;
+    both(&mut plan);
+    plan.site.log_in_at(LOGIN);
+    let world = plan.start().await;
+    let angela = Agent::angela();
+    let docs = "https://docs.test/";
+    for whose in [("sid", "sid-1"), ("sub", angela.sub())] {
+        let sid = if whose.0 == "sid" { "sid-1" } else { "sid-2" };
+        let mut browser = logged_in(&world, &angela, sid).await;
+        world.log_in(&mut browser, &angela, docs).await;
+        assert_eq!(world.send(&told(LOGIN, &token(&world.provider, &[whose]))).await.status, 200);
+        for url in [HOME, docs] {
+            assert_eq!(world.send(&request(&mut browser, url)).await.status, 303, "{whose:?} {url}");
+        }
+        world.advance(1);
+    }
     world.finish().await;
 }
 
