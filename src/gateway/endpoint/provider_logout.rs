@@ -109,6 +109,7 @@ impl Desk<'_> {
             return self.framed(StatusCode::BAD_REQUEST, "front_channel_refused");
         }
         let (_, durable) = self.site.sessions.end(session, &self.visit.cookies, &self.visit.host.context);
+        self.site.services.refresher.end(session.login());
         if !durable.kept().await {
             tracing::warn!(reason = "logout_unwritten", "a session ended here, and elsewhere once the store answers");
         }
