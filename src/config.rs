@@ -20,6 +20,7 @@ use crate::logout::LogoutPath;
 use crate::policy::{BlockOrigin, PublicRule, Rules};
 use crate::route::{Authority, PathPrefix, Scheme};
 use crate::secret::Secret;
+use crate::telemetry::audit::{Destination, Naming};
 use crate::telemetry::log::LogFormat;
 use crate::upstream::Origin;
 use crate::{oidc, session, signature, stash, store};
@@ -85,8 +86,19 @@ pub struct Config {
     pub routes: Vec<RouteConfig>,
     /// `[stash]`
     pub stash: stash::Settings,
+    /// `[audit]`
+    pub audit: AuditConfig,
     /// `[log] format`
     pub log: LogFormat,
+}
+
+/// `[audit]`
+#[derive(Clone, Debug)]
+pub struct AuditConfig {
+    /// Where the trail is written, if anywhere.
+    pub to: Option<Destination>,
+    /// What agents are called in it.
+    pub agents: Naming,
 }
 
 /// `[session]`

@@ -41,6 +41,7 @@ use crate::store::embedded::Embedded;
 use crate::store::records::{Backend, RecordError, Records};
 use crate::store::redis::Redis;
 use crate::store::{Journal, Revocations, StoreError};
+use crate::telemetry::audit::{Action, Event};
 use crate::telemetry::log::LogFormat;
 use crate::telemetry::metrics::Metrics;
 
@@ -247,7 +248,7 @@ impl Running {
             background.spawn(serve_admin(socket, Arc::clone(&state), draining.clone()));
         }
         let keys = Arc::clone(&site.load().services.keys);
-        background.spawn(async move { keys.follow().await });
+        background.spawn(follow_keys(keys, Arc::clone(&site)));
         let (reader, written) = (Arc::clone(&site.load().services.revocations), Arc::clone(&journal));
         let (writer, many) = (Arc::clone(&reader), Arc::clone(&reader));
         let records = site.load().services.records.clone();
@@ -257,6 +258,8 @@ impl Running {
         background.spawn(end_expired(Arc::clone(&site)));
         background.spawn(end_revoked(Arc::clone(&site)));
         background.spawn(record(recorder, Arc::clone(&site)));
+        let count = Some(config.routes.len());
+        site.load().audit.note(Event { count, ..Event::new(Action::Start, true, "started") });
         let mut followers = Followers::default();
         followers.follow(&site.load());
         let fixed = Fixed::of(config);
@@ -274,6 +277,9 @@ impl Running {
         let services = &current.services;
         let reloaded = self.compiled(config, &current);
         services.metrics.reload(reloaded.is_ok(), services.clock.now());
+        if reloaded.is_err() {
+            current.audit.note(Event::new(Action::Reload, false, "reload_failed"));
+        }
         let reloaded = Arc::new(reloaded?);
         for realm in &current.providers {
             services.metrics.forget_provider(realm.name());
@@ -283,6 +289,8 @@ impl Running {
         for key in self.fixed.changed(&Fixed::of(config)) {
             tracing::warn!(key, "changed in the configuration, but takes effect at the next restart only");
         }
+        let count = Some(config.routes.len());
+        reloaded.audit.note(Event { count, ..Event::new(Action::Reload, true, "reloaded") });
         tracing::info!("configuration reloaded");
         Ok(())
     }
@@ -301,8 +309,9 @@ impl Running {
 
     /// Notes that a configuration could not be read, so that monitoring sees it.
     pub fn reload_failed(&self) {
-        let services = &self.site.load().services;
-        services.metrics.reload(false, services.clock.now());
+        let site = self.site.load();
+        site.services.metrics.reload(false, site.services.clock.now());
+        site.audit.note(Event::new(Action::Reload, false, "reload_failed"));
     }
 
     /// Stops: accepts nothing more, lets running requests end, for half a minute at most.
@@ -314,6 +323,9 @@ impl Running {
         }
         drop(self.followers);
         self.background.shutdown().await;
+        let audit = self.site.load().audit.clone();
+        audit.note(Event::new(Action::Stop, true, "stopped"));
+        audit.settle().await;
     }
 }
 
@@ -375,11 +387,25 @@ async fn end_revoked(site: Arc<ArcSwap<Site>>) {
     }
 }
 
+/// Takes over keys that change, and notes it.
+async fn follow_keys(keys: Arc<KeyRings>, site: Arc<ArcSwap<Site>>) {
+    keys.follow(|outcome| {
+        let reason = if outcome.is_ok() { "keys_reloaded" } else { "keys_unusable" };
+        site.load().audit.note(Event::new(Action::Keys, outcome.is_ok(), reason));
+    })
+    .await;
+}
+
 /// Writes down who is logged in, and ends the sessions that an agent has too many.
 async fn record(recorder: Recorder, site: Arc<ArcSwap<Site>>) {
     let is_over = |session: &LiveSession| site.load().services.revocations.end(&session.name(), &session.subject());
     // Nobody waits for the store: it is written there as soon as it answers.
-    let end = |session: &LiveSession| drop(site.load().sessions.end_named(session.name()));
+    let end = |session: &LiveSession| {
+        let site = site.load();
+        drop(site.sessions.end_named(session.name()));
+        let (host, session) = (Some(session.host.as_str()), Some(session.session.as_str()));
+        site.audit.note(Event { host, session, ..Event::new(Action::Revocation, true, "max_per_agent") });
+    };
     recorder.run(is_over, end).await;
 }
 

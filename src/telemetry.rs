@@ -1,6 +1,7 @@
-//! What the gateway tells about itself: logs and metrics. Never a secret, a token or a cookie; an agent appears by the
-//! pseudonym of their session only, and in no metric at all.
+//! What the gateway tells about itself: logs, metrics and the audit trail. Never a secret, a token or a cookie; an agent
+//! appears by the pseudonym of their session only, in the trail as configured, and in no metric at all.
 
+pub mod audit;
 mod json_line;
 pub mod log;
 pub mod metrics;

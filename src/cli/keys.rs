@@ -1,4 +1,4 @@
-//! `portillon keys list|rotate|export`: looks after `keys_dir`.
+//! `portillon keys list|rotate|export|pseudonym`: looks after `keys_dir`.
 //!
 //! Private keys are never printed. Run as root, new files belong to the owner of the folder.
 
@@ -10,6 +10,7 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use crate::clock::{Clock, Timestamp};
 use crate::crypto::key_ring::{KeyEntry, KeyKind, KeyRing, KeyRingError, KeyState, TAKES_EFFECT_AFTER, file};
+use crate::telemetry::audit;
 
 /// Lists, rotates and exports the keys that seal sessions and sign requests.
 #[derive(Args, Debug)]
@@ -48,6 +49,14 @@ pub enum Action {
         #[command(flatten)]
         folder: Folder,
     },
+    /// Prints what the audit trail calls an agent, by each sealing key
+    Pseudonym {
+        /// Where the keys are
+        #[command(flatten)]
+        folder: Folder,
+        /// The agent's `sub`
+        sub: String,
+    },
     /// Makes new keys of all kinds, which take effect after 30 seconds; older ones still open and stay published
     Rotate {
         /// Where the keys are
@@ -62,7 +71,10 @@ pub enum Action {
 impl Action {
     const fn folder(&self) -> &Folder {
         match self {
-            Self::Export { folder, .. } | Self::List { folder } | Self::Rotate { folder, .. } => folder,
+            Self::Export { folder, .. }
+            | Self::List { folder }
+            | Self::Pseudonym { folder, .. }
+            | Self::Rotate { folder, .. } => folder,
         }
     }
 }
@@ -124,6 +136,10 @@ fn run(action: &Action, dir: &Path, now: Timestamp, out: &mut impl Write) -> Res
         Action::Export { format: Format::Jwks, .. } => Ok(writeln!(out, "{}", KeyRing::load(dir)?.jwks())?),
         Action::Export { format: Format::Pem, .. } => export_pem(&KeyRing::load(dir)?, now, out),
         Action::List { .. } => list(&KeyRing::load(dir)?, now, out),
+        Action::Pseudonym { sub, .. } => {
+            let names = KeyRing::load(dir)?.pseudonyms(audit::PURPOSE, sub);
+            names.iter().try_for_each(|name| Ok(writeln!(out, "{name}")?))
+        }
         Action::Rotate { rotation, .. } => rotate(rotation, dir, now, out),
     }
 }
@@ -245,6 +261,17 @@ mod tests {
         }
         let absent = Path::new("/nowhere/keys");
         assert!(run(&parse("rotate").unwrap().action, absent, NOW, &mut Vec::new()).is_err());
+    }
+
+    #[test]
+    fn an_agent_has_one_pseudonym_a_sealing_key() {
+        let dir = filled();
+        let before = printed("pseudonym s-1", dir.path(), NOW);
+        assert_eq!(before.trim_end().len(), 22);
+        assert_ne!(before, printed("pseudonym s-2", dir.path(), NOW));
+        run(&parse("rotate --sealing").unwrap().action, dir.path(), NOW, &mut Vec::new()).unwrap();
+        let after = printed("pseudonym s-1", dir.path(), NOW);
+        assert!(after.lines().count() == 2 && after.contains(before.trim_end()), "{after}");
     }
 
     #[test]

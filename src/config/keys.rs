@@ -18,6 +18,7 @@ pub(super) static ROOT: Table = Table {
     name: "the configuration",
     keys: &[
         "admin",
+        "audit",
         "identity",
         "log",
         "login",
@@ -30,7 +31,7 @@ pub(super) static ROOT: Table = Table {
         "stash",
         "store",
     ],
-    later: &["audit", "portal", "rules"],
+    later: &["portal", "rules"],
 };
 
 /// The whole of a file in `routes.d`.
@@ -137,6 +138,8 @@ pub(super) static SIGNING: Table =
 
 pub(super) static STASH: Table =
     Table { name: "[stash]", keys: &["automatic", "enabled", "keep", "max_size", "max_total"], later: &[] };
+
+pub(super) static AUDIT: Table = Table { name: "[audit]", keys: &["agents", "to"], later: &[] };
 
 pub(super) static LOG: Table = Table { name: "[log]", keys: &["format"], later: &[] };
 

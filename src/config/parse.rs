@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::raw::Section;
 use super::surroundings::Surroundings;
-use super::{Config, ProviderConfig, RouteConfig, keys};
+use super::{AuditConfig, Config, ProviderConfig, RouteConfig, keys};
 use crate::telemetry::log::LogFormat;
 
 mod identity;
@@ -38,6 +38,7 @@ pub(super) fn config(files: &[Section<'_>], surroundings: &Surroundings) -> Opti
     let store = store::read(&main.section("store", &keys::STORE), session.lifetime, surroundings);
     let signing = signing::read(&main.section("signing", &keys::SIGNING));
     let stash = stash::read(&main.section("stash", &keys::STASH));
+    let audit = audit(&main.section("audit", &keys::AUDIT));
     let log = log(&main.section("log", &keys::LOG));
     let site = site::Site::new(surroundings, &server, &providers, &identity).signing_with(signing.algorithm);
     let routes = site.routes(files)?;
@@ -46,6 +47,7 @@ pub(super) fn config(files: &[Section<'_>], surroundings: &Surroundings) -> Opti
         providers: settled.collect::<Option<_>>()?,
         server: server.config,
         admin,
+        audit,
         session,
         store: store?,
         header_prefix: identity.header_prefix,
@@ -76,6 +78,11 @@ fn denied(provider: &Provider, routes: &[RouteConfig]) -> Vec<String> {
         claims.insert("siret".to_owned());
     }
     claims.into_iter().collect()
+}
+
+fn audit(section: &Section<'_>) -> AuditConfig {
+    section.refuse_unknown_keys();
+    AuditConfig { to: section.parsed("to"), agents: section.parsed("agents").unwrap_or_default() }
 }
 
 fn log(section: &Section<'_>) -> LogFormat {

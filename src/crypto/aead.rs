@@ -8,9 +8,9 @@ use std::fmt;
 
 use aes_gcm::aead::{Aead as _, KeyInit as _, Payload};
 use aes_gcm::{Aes256Gcm, Key, Nonce};
-use aws_lc_rs::hkdf;
+use aws_lc_rs::{hkdf, hmac};
 
-use super::{random, sha256};
+use super::{base64url, random, sha256};
 use crate::secret::Secret;
 
 const VERSION: u8 = 1;
@@ -67,6 +67,13 @@ impl SealingKey {
     #[must_use]
     pub fn secret(&self) -> &[u8; 32] {
         self.secret.expose()
+    }
+
+    /// HMAC-SHA-256 of `text` for `purpose`, half of it, in base64url.
+    pub(super) fn pseudonym(&self, purpose: &str, text: &str) -> String {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, self.secret());
+        let message = [b"portillon pseudonym\0", purpose.as_bytes(), b"\0", text.as_bytes()].concat();
+        base64url(&hmac::sign(&key, &message).as_ref()[..16])
     }
 
     /// Seals `plaintext` for `purpose` in `context` (a host, say).

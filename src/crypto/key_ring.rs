@@ -17,7 +17,6 @@ use crate::clock::Timestamp;
 pub mod error;
 pub mod file;
 pub mod follow;
-mod utc;
 mod value;
 
 pub use error::KeyRingError;
@@ -136,6 +135,19 @@ impl KeyRing {
             }
         }
         outcome
+    }
+
+    /// A name for `text` that only the keys lead to and that says nothing without them: 22 characters of base64url, by the
+    /// newest sealing key in force. It changes with that key, so that nobody is followed for ever.
+    #[must_use]
+    pub fn pseudonym(&self, purpose: &str, text: &str, now: Timestamp) -> String {
+        self.sealing.in_force(now).pseudonym(purpose, text)
+    }
+
+    /// The names of `text` by every sealing key of the ring, to find what was written before a rotation.
+    #[must_use]
+    pub fn pseudonyms(&self, purpose: &str, text: &str) -> Vec<String> {
+        self.sealing.iter().map(|key| key.pseudonym(purpose, text)).collect()
     }
 
     /// The key in force for request signatures of this type; none for the types that are not kept here (HMAC keys

@@ -18,6 +18,7 @@ use crate::route::Lookup;
 use crate::session::cookie::OwnCookies;
 use crate::session::{Opened, Session};
 use crate::stash::Form;
+use crate::telemetry::audit::{Action, Event};
 
 /// A request that goes on to its application.
 #[derive(Debug)]
@@ -306,6 +307,16 @@ impl Desk<'_, '_> {
             claims = refusal.claims.join(" "),
             "refused by rule"
         );
+        self.site.audit.note(Event {
+            agent: Some(session.claims()),
+            session: Some(session.pseudonym()),
+            client: self.client,
+            host: Some(route.host.authority.as_str()),
+            route: Some(&route.name),
+            rule: Some(&blocks.join(" ")),
+            request_id: Some(self.request_id),
+            ..Event::new(Action::Refusal, false, "refused")
+        });
         for block in &blocks {
             route.metrics.denied(block);
         }

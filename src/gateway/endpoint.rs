@@ -15,6 +15,7 @@ use crate::logout;
 use crate::oidc::{ClaimProblem, LoginError, Provider};
 use crate::page::{self, AgentView, LoginFailure, MeView, Message, ProviderError, ReceivedClaim, View};
 use crate::session::{Opened, Session, cookie};
+use crate::telemetry::audit::{Action, Event};
 use crate::telemetry::metrics::LoginResult;
 
 mod form;
@@ -145,6 +146,7 @@ impl Desk<'_> {
             Outcome::LoggedIn(logged_in) => self.arrived(logged_in).await,
             Outcome::Loop => {
                 self.count(LoginResult::Failed("login_loop"));
+                self.note(Action::Login, false, "login_loop", None);
                 self.page(&Message::LoginLoop { cause: loop_cause(&self.visit.opened), retry_url: "/" })
             }
             Outcome::Lost => self.page(&Message::LoginExpired { retry_url: "/" }),
@@ -175,6 +177,7 @@ impl Desk<'_> {
             self.site.services.refresher.begin(&session, refresh_token.as_ref(), sessions).await;
         }
         self.count(LoginResult::Succeeded);
+        self.note(Action::Login, true, "logged_in", Some(&session));
         tracing::info!(request_id = self.request_id, session = session.pseudonym(), "logged in");
         let round = self.visit.opened.valid().is_none().then(|| rounds::one_more(&self.visit.cookies));
         Reply::see_other(return_to.as_str(), "logged_in")
@@ -196,6 +199,19 @@ impl Desk<'_> {
         }
     }
 
+    /// Notes in the audit trail what became of this visit.
+    fn note(&self, action: Action, success: bool, reason: &str, session: Option<&Session>) {
+        self.site.audit.note(Event {
+            agent: session.map(Session::claims),
+            session: session.map(Session::pseudonym),
+            client: self.visit.client.address,
+            host: Some(self.visit.host.authority.as_str()),
+            route: self.visit.route.as_deref().map(|route| route.name.as_str()),
+            request_id: Some(self.request_id),
+            ..Event::new(action, success, reason)
+        });
+    }
+
     fn failed(&self, failure: &callback::Failure, return_to: &ReturnTo) -> Reply {
         let retry_url = return_to.as_str();
         match failure {
@@ -209,6 +225,7 @@ impl Desk<'_> {
                     "the provider refused a login"
                 );
                 self.count(LoginResult::Failed(cause.reason_code()));
+                self.note(Action::Login, false, cause.reason_code(), None);
                 self.page(&Message::LoginFailed { cause, error: Some(error), retry_url })
             }
             callback::Failure::Verification(error) => self.unverified(error, retry_url),
@@ -218,6 +235,7 @@ impl Desk<'_> {
     fn unverified(&self, error: &LoginError, retry_url: &str) -> Reply {
         tracing::warn!(request_id = self.request_id, reason = error.reason_code(), %error, "a login was refused");
         self.count(LoginResult::Failed(error.reason_code()));
+        self.note(Action::Login, false, error.reason_code(), None);
         let reply = match error {
             LoginError::AcrNotHeld => {
                 self.page(&Message::LoginFailed { cause: LoginFailure::AcrNotHeld, error: None, retry_url })
@@ -247,6 +265,7 @@ impl Desk<'_> {
         }
         let ending = end_session(self.site, &self.visit.host, session, &self.visit.cookies);
         tracing::info!(request_id = self.request_id, session = session.pseudonym(), "logged out");
+        self.note(Action::Logout, true, "logged_out", Some(session));
         let ended = ending.settled().await;
         Reply::see_other(&ended.location, "logged_out").with_cookies(ended.cookies)
     }

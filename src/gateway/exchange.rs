@@ -23,6 +23,7 @@ use crate::logout::Ending;
 use crate::page::{Format, Language};
 use crate::session::Session as AgentSession;
 use crate::telemetry::Decision as Decided;
+use crate::telemetry::audit::{Action, Event};
 use crate::telemetry::log::Access;
 use crate::telemetry::metrics::Open;
 use crate::upstream::Hold;
@@ -236,6 +237,15 @@ impl Exchange {
         let forward = self.forward.as_mut()?;
         let (cookies, session) = (forward.logout.take()?, forward.permit.session()?);
         let ending = endpoint::end_session(&self.site, &forward.route.host, session, &cookies);
+        self.site.audit.note(Event {
+            agent: Some(session.claims()),
+            session: Some(session.pseudonym()),
+            client: forward.client,
+            host: Some(forward.route.host.authority.as_str()),
+            route: Some(&forward.route.name),
+            request_id: Some(&self.request_id),
+            ..Event::new(Action::Logout, true, "application_logout")
+        });
         let (request_id, session) = (&self.request_id, session.pseudonym());
         tracing::info!(request_id, session, "logged out by the application's own page");
         self.reason = "logout_path";

@@ -32,6 +32,7 @@ use crate::signature::{self, Signer};
 use crate::stash::{self, Stash};
 use crate::store::records::Records;
 use crate::store::{self, Revocations};
+use crate::telemetry::audit::Audit;
 use crate::telemetry::metrics::{Metrics, RouteMetrics};
 use crate::upstream::Upstream;
 
@@ -219,6 +220,8 @@ pub struct Site {
     pub trusted_proxies: Vec<TrustedProxy>,
     /// Header names that no client may bring.
     pub reserved: ReservedNames,
+    /// Where security events are noted.
+    pub audit: Audit,
     /// The providers, the default one first.
     pub providers: Vec<Arc<Realm>>,
     /// The sessions of every host.

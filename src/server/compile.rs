@@ -19,6 +19,7 @@ use crate::page::{PROCONNECT, Pages, PagesError};
 use crate::route::{Authority, Table};
 use crate::session::Sessions;
 use crate::signature::{Algorithm, Signer};
+use crate::telemetry::audit::{self, Audit, Trail};
 use crate::telemetry::metrics::NO_ROUTE;
 use crate::upstream::{Reach, Upstream, UpstreamError};
 
@@ -31,6 +32,9 @@ const PREPARED_IDLE: Duration = Duration::from_secs(600);
 /// Why a configuration cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub enum CompileError {
+    /// The audit trail cannot be written.
+    #[error(transparent)]
+    Audit(#[from] audit::OpenError),
     /// A replaced page cannot be used.
     #[error(transparent)]
     Pages(#[from] PagesError),
@@ -74,6 +78,7 @@ pub(super) fn site(config: &Config, services: Services, previous: Option<&Site>)
             Some(previous) => sessions.remembering(&previous.sessions),
             None => sessions,
         }),
+        audit: audit(config, &services)?,
         max_per_agent: config.session.max_per_agent,
         refresh_identity: config.session.refresh_identity,
         store: config.store.policy,
@@ -85,6 +90,12 @@ pub(super) fn site(config: &Config, services: Services, previous: Option<&Site>)
         prepared: Cache::builder().max_capacity(PREPARED).time_to_idle(PREPARED_IDLE).build(),
         services,
     })
+}
+
+/// The audit trail, opened anew: its file may have been moved away.
+fn audit(config: &Config, services: &Services) -> Result<Audit, audit::OpenError> {
+    let trail = config.audit.to.as_ref().map(Trail::open).transpose()?;
+    Ok(Audit::new(trail, config.audit.agents, Arc::clone(&services.keys), services.clock.clone()))
 }
 
 /// The providers of the configuration. One that did not change goes on with all that it knows.

@@ -5,6 +5,7 @@ use crate::gateway::Site;
 use crate::live::{LiveSession, Selection};
 use crate::store::Scope;
 use crate::store::records::{Key, RecordError, Table};
+use crate::telemetry::audit::{Action, Event};
 
 /// The sealed report on a sealed order; none where nobody with our keys gave it, or it came before.
 pub(super) async fn obey(site: &Site, sealed: &str) -> Option<String> {
@@ -24,7 +25,12 @@ pub(super) async fn obey(site: &Site, sealed: &str) -> Option<String> {
 
 async fn carried_out(site: &Site, order: Order) -> Result<Report, RecordError> {
     match order {
-        Order::List(selection) => alive(site, &selection).await.map(Report::Sessions),
+        Order::List(selection) => {
+            let sessions = alive(site, &selection).await?;
+            let count = Some(sessions.len());
+            site.audit.note(Event { count, ..Event::new(Action::SessionsListed, true, "order") });
+            Ok(Report::Sessions(sessions))
+        }
         Order::End(selection) => end(site, selection).await,
     }
 }
@@ -42,6 +48,12 @@ async fn end(site: &Site, selection: Selection) -> Result<Report, RecordError> {
     // Without the list, what can be named without it ends all the same.
     let sessions = alive(site, &selection).await;
     let known = sessions.as_ref().map_or(0, Vec::len);
+    let whose = match &selection {
+        Selection::All => "order_all",
+        Selection::IdentityProvider(_) => "order_idp",
+        Selection::Agent(_) => "order_agent",
+        Selection::Session(_) => "order_session",
+    };
     let stored = match selection {
         Selection::All => end_scope(site, Scope::All).await,
         Selection::IdentityProvider(idp_id) => end_scope(site, Scope::IdentityProvider(idp_id)).await,
@@ -61,6 +73,7 @@ async fn end(site: &Site, selection: Selection) -> Result<Report, RecordError> {
         }
     };
     tracing::info!(known, stored, "an operator ended sessions");
+    site.audit.note(Event { count: Some(known), ..Event::new(Action::Revocation, true, whose) });
     Ok(Report::Ended { known, stored })
 }
 

@@ -10,6 +10,7 @@ mod harness;
 mod redis;
 
 mod admin;
+mod audit;
 mod bodies;
 mod callback;
 mod conformance_basic;

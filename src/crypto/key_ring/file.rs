@@ -11,8 +11,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::error::KeyRingError;
-use super::utc;
-use crate::clock::Timestamp;
+use crate::clock::{Timestamp, utc};
 use crate::crypto::aead::SealingKey;
 use crate::crypto::signing::{KeyType, SigningKey};
 use crate::crypto::{base64url, from_base64url, random, random_token};

@@ -44,25 +44,30 @@ impl KeyRings {
         Ok(true)
     }
 
-    /// Looks at the folder every five seconds, for ever.
-    pub async fn follow(&self) {
+    /// Looks at the folder every five seconds, for ever. `told` hears of keys that changed, or that cannot be used.
+    pub async fn follow(&self, told: impl Fn(Result<(), &str>)) {
         let mut reported: Option<String> = None;
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
             let rings = self.clone();
             // The folder may be on a network: never block a thread that serves requests.
             let outcome = tokio::task::spawn_blocking(move || rings.reload_if_changed()).await;
-            reported = outcome.map_or(None, |outcome| report(outcome, reported.as_deref()));
+            reported = outcome.map_or(None, |outcome| report(outcome, reported.as_deref(), &told));
         }
     }
 }
 
 /// Logs what changed, an error that stays only once.
-fn report(outcome: Result<bool, KeyRingError>, reported: Option<&str>) -> Option<String> {
+fn report(
+    outcome: Result<bool, KeyRingError>,
+    reported: Option<&str>,
+    told: impl Fn(Result<(), &str>),
+) -> Option<String> {
     match outcome {
         Ok(changed) => {
             if changed {
                 tracing::info!(reason = "keys_reloaded", "the keys changed and are in use");
+                told(Ok(()));
             }
             None
         }
@@ -70,6 +75,7 @@ fn report(outcome: Result<bool, KeyRingError>, reported: Option<&str>) -> Option
             let text = error.to_string();
             if reported != Some(text.as_str()) {
                 tracing::error!(reason = "keys_unusable", error = text, "the keys in use stay");
+                told(Err(&text));
             }
             Some(text)
         }
@@ -131,9 +137,9 @@ mod tests {
     #[test]
     fn an_error_that_stays_is_reported_once() {
         let error = || Err(KeyRingError::missing(Path::new("/keys"), KeyKind::P256));
-        let first = report(error(), None);
+        let first = report(error(), None, |_| {});
         assert!(first.is_some());
-        assert_eq!(report(error(), first.as_deref()), first);
-        assert_eq!(report(Ok(true), first.as_deref()), None);
+        assert_eq!(report(error(), first.as_deref(), |_| {}), first);
+        assert_eq!(report(Ok(true), first.as_deref(), |_| {}), None);
     }
 }

@@ -11,6 +11,7 @@ use crate::login::hand_off::{self, Asked, Brought, HandedOver};
 use crate::login::{ReturnTo, rounds};
 use crate::page::Message;
 use crate::session::{LoginId, Opened, Session};
+use crate::telemetry::audit::Action;
 
 impl Desk<'_> {
     /// Sends the agent to the login host; afterwards they get the page they asked for.
@@ -110,6 +111,7 @@ impl Desk<'_> {
         };
         self.replace(&session);
         self.site.note_login(&session, &self.visit.host, &self.visit.client);
+        self.note(Action::Login, true, "hand_off_taken", Some(&session));
         tracing::info!(request_id = self.request_id, session = session.pseudonym(), "logged in through the login host");
         let round = self.visit.opened.valid().is_none().then(|| rounds::one_more(cookies));
         Reply::see_other(return_to.as_str(), "hand_off_taken")

@@ -14,6 +14,7 @@ use crate::oidc::{LogoutToken, LogoutTokenError, Whose};
 use crate::page;
 use crate::session::AtProvider;
 use crate::store::Scope;
+use crate::telemetry::audit::Action;
 
 /// Why a logout token ends nothing.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +42,7 @@ impl Desk<'_> {
         match self.logout_token(form).await {
             Ok(token) => self.end_named(token.whose).await,
             Err(refusal) => {
+                self.note(Action::Logout, false, REFUSED, None);
                 tracing::warn!(
                     request_id = self.request_id,
                     provider = self.provider().name(),
@@ -84,6 +86,7 @@ impl Desk<'_> {
         let provider = self.provider().name();
         if kept {
             tracing::info!(request_id = self.request_id, provider, "the provider ended sessions");
+            self.note(Action::Logout, true, ENDED, None);
             return plain(StatusCode::OK, String::new(), ENDED);
         }
         let reason = "logout_unwritten";
@@ -118,6 +121,7 @@ impl Desk<'_> {
             session = session.pseudonym(),
             "logged out by the provider's page"
         );
+        self.note(Action::Logout, true, "front_channel_logout", Some(session));
         self.framed(StatusCode::OK, "front_channel_logout").with_cookies(logout::forget(&self.visit.cookies))
     }
 

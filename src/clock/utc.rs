@@ -1,19 +1,20 @@
-//! Times of day in file names: UTC in the basic format of ISO 8601 (`20260823T140509Z`), on the proleptic Gregorian
-//! calendar.
+//! Times of day for file names and audit lines: UTC in the two formats of ISO 8601, on the proleptic Gregorian calendar.
 
-use crate::clock::Timestamp;
+use super::Timestamp;
 
 const SECONDS_PER_DAY: u64 = 86_400;
 const DAYS_PER_YEAR: u64 = 365;
 const MONTHS: [u64; 12] = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
 
 /// `20260823T140509Z`
-pub(super) fn format(instant: Timestamp) -> String {
+#[must_use]
+pub fn format(instant: Timestamp) -> String {
     format_extended(instant).replace(['-', ':'], "")
 }
 
-/// `2026-08-23T14:05:09Z`
-pub(super) fn format_extended(instant: Timestamp) -> String {
+/// `2026-08-23T14:05:09Z`, as RFC 3339 has it too.
+#[must_use]
+pub fn format_extended(instant: Timestamp) -> String {
     let (days, seconds) = (instant.as_secs() / SECONDS_PER_DAY, instant.as_secs() % SECONDS_PER_DAY);
     let (year, month, day) = date(days);
     let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
@@ -21,7 +22,8 @@ pub(super) fn format_extended(instant: Timestamp) -> String {
 }
 
 /// The instant that [`format`] writes so; nothing else is accepted.
-pub(super) fn parse(text: &str) -> Option<Timestamp> {
+#[must_use]
+pub fn parse(text: &str) -> Option<Timestamp> {
     let (date, time) = text.strip_suffix('Z')?.split_once('T')?;
     let digits = |part: &str, length| part.len() == length && part.bytes().all(|byte| byte.is_ascii_digit());
     if !digits(date, 8) || !digits(time, 6) {
