@@ -6,5 +6,5 @@ pub mod path;
 pub mod table;
 
 pub use authority::{Authority, Scheme};
-pub use path::{PathPrefix, RequestPath};
+pub use path::{PathMap, PathPrefix, RequestPath};
 pub use table::{Lookup, Table};

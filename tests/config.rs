@@ -55,6 +55,18 @@ fn rules_are_checked() {
 }
 
 #[test]
+fn conditions_are_checked_those_of_files_too() {
+    let told = expect("conditions");
+    assert!(told.starts_with("exit 78\n") && told.contains("sirets.txt:4"), "{told}");
+}
+
+#[test]
+fn every_condition_can_be_written() {
+    let told = expect("conditions_right");
+    assert!(told.starts_with("exit 0\n") && told.contains("2 warnings"), "{told}");
+}
+
+#[test]
 fn a_store_is_one_that_can_be_reached_and_says_so() {
     let told = expect("store");
     assert!(told.starts_with("exit 78\n") && !told.contains("hunter2"), "{told}");

@@ -95,6 +95,11 @@ impl Diagnostic {
         quote(quote(group, &self.place, primary), place, context)
     }
 
+    fn says_the_same_as(&self, other: &Self) -> bool {
+        let said = |of: &Self| (of.severity, of.rank(), of.title.clone(), of.label.clone(), of.help.clone());
+        said(self) == said(other)
+    }
+
     fn rank(&self) -> (usize, usize) {
         (self.place.source.rank, self.place.span.as_ref().map_or(0, |span| span.start))
     }
@@ -133,6 +138,8 @@ impl Report {
     pub(super) fn into_diagnostics(self) -> Vec<Diagnostic> {
         let mut diagnostics = self.diagnostics.into_inner();
         diagnostics.sort_by_key(Diagnostic::rank);
+        // A set of rules is read once for each provider whose routes use it.
+        diagnostics.dedup_by(|later, earlier| later.says_the_same_as(earlier));
         diagnostics
     }
 }

@@ -25,13 +25,14 @@ pub(super) static ROOT: Table = Table {
         "provider",
         "providers",
         "route",
+        "rules",
         "server",
         "session",
         "signing",
         "stash",
         "store",
     ],
-    later: &["portal", "rules"],
+    later: &["portal"],
 };
 
 /// The whole of a file in `routes.d`.
@@ -161,6 +162,7 @@ pub(super) static ROUTE: Table = Table {
         "path",
         "provider",
         "public",
+        "rules",
         "sign",
         "signature_algorithm",
         "silence_timeout",
@@ -168,7 +170,7 @@ pub(super) static ROUTE: Table = Table {
         "upstream_ca_file",
         "upstream_server_name",
     ],
-    later: &["description", "icon", "idp_hint", "login_hint", "max_age", "prompt", "rules", "siret_hint"],
+    later: &["description", "icon", "idp_hint", "login_hint", "max_age", "prompt", "siret_hint"],
 };
 
 /// Header names and the claims that they hold.
@@ -176,10 +178,29 @@ pub(super) static HEADERS: Table = Table { name: "headers", keys: &[], later: &[
 
 pub(super) static PUBLIC: Table = Table { name: "[[route.public]]", keys: &["methods", "path"], later: &[] };
 
-/// `[[route.allow]]`; every other key is the name of a claim.
-pub(super) static ALLOW: Table = Table { name: "[[route.allow]]", keys: &["reason"], later: LATER_CONDITIONS };
+/// `[[route.allow]]`; every other key is a condition.
+pub(super) static ALLOW: Table = Table { name: "[[route.allow]]", keys: &["reason"], later: &[] };
 
-/// `[[route.deny]]`; every other key is the name of a claim.
-pub(super) static DENY: Table = Table { name: "[[route.deny]]", keys: &["reason"], later: LATER_CONDITIONS };
+/// `[[route.deny]]`; every other key is a condition.
+pub(super) static DENY: Table = Table { name: "[[route.deny]]", keys: &["reason"], later: &[] };
 
-const LATER_CONDITIONS: &[&str] = &["client_address", "custom", "email_domain", "method", "mfa", "not", "path", "time"];
+/// Its keys are the names of sets of rules.
+pub(super) static RULE_SETS: Table = Table { name: "[rules.NAME]", keys: &[], later: &[] };
+
+pub(super) static RULE_SET: Table = Table { name: "[rules.NAME]", keys: &["allow", "deny"], later: &[] };
+
+/// `[[rules.NAME.allow]]`; every other key is a condition.
+pub(super) static SET_ALLOW: Table = Table { name: "[[rules.NAME.allow]]", keys: &["reason"], later: &[] };
+
+/// `[[rules.NAME.deny]]`; every other key is a condition.
+pub(super) static SET_DENY: Table = Table { name: "[[rules.NAME.deny]]", keys: &["reason"], later: &[] };
+
+/// `not = { … }`; every key is a condition.
+pub(super) static NOT: Table = Table { name: "not", keys: &[], later: &[] };
+
+/// `custom = { … }`; every key is the name of a member.
+pub(super) static MEMBERS: Table = Table { name: "a claim that is an object", keys: &[], later: &[] };
+
+pub(super) static VALUES: Table = Table { name: "a file of values", keys: &["file"], later: &[] };
+
+pub(super) static TIME: Table = Table { name: "time", keys: &["days", "hours", "zone"], later: &[] };

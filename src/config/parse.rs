@@ -5,8 +5,10 @@ use std::collections::BTreeSet;
 use super::raw::Section;
 use super::surroundings::Surroundings;
 use super::{AuditConfig, Config, ProviderConfig, RouteConfig, keys};
+use crate::policy::Condition;
 use crate::telemetry::log::LogFormat;
 
+mod condition;
 mod identity;
 mod path;
 mod proofs;
@@ -21,7 +23,9 @@ mod signing;
 mod site;
 mod stash;
 mod store;
+mod time;
 mod upstream;
+mod values;
 
 use identity::Identity;
 use provider::Provider;
@@ -73,7 +77,7 @@ fn settled(provider: &Provider, identity: &Identity, routes: &[RouteConfig]) -> 
 fn denied(provider: &Provider, routes: &[RouteConfig]) -> Vec<String> {
     let routes = routes.iter().filter(|route| route.provider == provider.name);
     let conditions = routes.flat_map(|route| &route.rules.deny).flat_map(|block| &block.conditions);
-    let mut claims: BTreeSet<String> = conditions.map(|condition| condition.claim.clone()).collect();
+    let mut claims: BTreeSet<String> = conditions.flat_map(Condition::claims).map(str::to_owned).collect();
     if claims.contains("siren") {
         claims.insert("siret".to_owned());
     }

@@ -244,6 +244,17 @@ impl<'a> Item<'a> {
         bits
     }
 
+    /// A boolean or a whole number as JSON writes it, where it is one.
+    pub(super) fn literal(&self) -> Option<String> {
+        match self.value.get_ref() {
+            DeValue::Boolean(flag) => Some(flag.to_string()),
+            DeValue::Integer(number) => {
+                i64::from_str_radix(number.as_str(), number.radix()).ok().map(|number| number.to_string())
+            }
+            _ => None,
+        }
+    }
+
     /// The elements of a list.
     pub(super) fn elements(&self) -> Vec<Self> {
         match self.value.get_ref() {

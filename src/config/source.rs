@@ -16,11 +16,14 @@ pub(super) struct Source {
     /// Its rank among the files, in the order that they are read.
     pub(super) rank: usize,
     text: String,
+    /// Where each line ends, in bytes.
+    line_ends: Vec<usize>,
 }
 
 impl Source {
     pub(super) fn new(path: &Path, rank: usize, text: String) -> Arc<Self> {
-        Arc::new(Self { path: Arc::new(path.to_owned()), rank, text })
+        let line_ends = memchr::memchr_iter(b'\n', text.as_bytes()).collect();
+        Arc::new(Self { path: Arc::new(path.to_owned()), rank, text, line_ends })
     }
 
     /// What the file holds, secrets included.
@@ -35,7 +38,7 @@ impl Source {
 
     /// The line that the byte at `at` stands on, from 1.
     pub(super) fn line(&self, at: usize) -> usize {
-        1 + self.text.bytes().take(at).filter(|byte| *byte == b'\n').count()
+        1 + self.line_ends.partition_point(|end| *end < at)
     }
 }
 

@@ -1,8 +1,10 @@
 //! What a configuration refers to outside itself: secrets, certificates, paths.
 
+use std::cell::Cell;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
@@ -11,6 +13,7 @@ use rustls::pki_types::pem::PemObject as _;
 use super::Purpose;
 use super::keys;
 use super::raw::{Item, Section};
+use super::source::Source;
 use crate::secret::Secret;
 
 /// Where the configuration stands, and what it is read for.
@@ -21,18 +24,32 @@ pub(super) struct Surroundings {
     /// `$CREDENTIALS_DIRECTORY`, where systemd puts the credentials of a unit (`systemd.exec(5)`).
     credentials: Option<PathBuf>,
     purpose: Purpose,
+    /// The rank of the next file of values: they come after every file of the configuration.
+    next_rank: Cell<usize>,
 }
+
+const FIRST_RANK_OF_VALUES: usize = 1 << 20;
 
 impl Surroundings {
     pub(super) fn of(file: &Path, purpose: Purpose) -> Self {
         let folder = file.parent().map(Path::to_owned).unwrap_or_default();
         let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
-        Self { folder, credentials, purpose }
+        Self { folder, credentials, purpose, next_rank: Cell::new(FIRST_RANK_OF_VALUES) }
     }
 
     /// The path that `item` holds.
     pub(super) fn path(&self, item: &Item<'_>) -> Option<PathBuf> {
         item.filled().map(|path| self.folder.join(path))
+    }
+
+    /// The file of values that `item` names, as a source of its own.
+    pub(super) fn values(&self, item: &Item<'_>) -> Option<Arc<Source>> {
+        let path = self.path(item)?;
+        let unreadable = |error| item.report(item.error(format!("cannot read {}: {error}", path.display())));
+        let text = fs::read_to_string(&path).map_err(unreadable).ok()?;
+        let rank = self.next_rank.get();
+        self.next_rank.set(rank + 1);
+        Some(Source::new(&path, rank, text))
     }
 
     /// The certificates of the PEM file that `item` names, each fit to be trusted.

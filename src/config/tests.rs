@@ -89,11 +89,17 @@ fn the_example_has_every_key() {
         }
     }
     for key in keys::ROOT.keys {
-        let tables = [format!("[{key}]"), format!("[[{key}]]"), format!("[{key}.")];
-        let is_written = |table: &String| tables[..2].contains(table) || table.starts_with(&tables[2]);
+        let is_written = |table: &String| {
+            let path = table.trim_matches(['[', ']']);
+            path == *key || path.starts_with(&format!("{key}."))
+        };
         assert!(example.keys().any(is_written), "[{key}] is in the example");
     }
-    for key in keys::SECRET.keys.iter().chain(keys::CERTIFICATE.keys) {
+    let allow = &example[keys::ALLOW.name];
+    for condition in vocabulary::CONDITIONS {
+        assert!(allow.contains(condition), "`{condition}` is in the example");
+    }
+    for key in [keys::SECRET.keys, keys::CERTIFICATE.keys, keys::TIME.keys, keys::VALUES.keys].concat() {
         assert!(EXAMPLE.contains(&format!(" {key} = ")), "`{key}` is in the example");
     }
 }
@@ -127,10 +133,12 @@ fn a_route_becomes_what_it_says() {
     assert_eq!(route.claims.as_ref().map(BTreeSet::len), Some(6));
     assert_eq!(route.logout_paths[1].path, "/doku.php");
     assert_eq!(route.logout_paths[1].query.as_deref(), Some("do=logout"));
-    assert_eq!(route.rules.allow[0].conditions.len(), 2);
-    let line = route.rules.deny[0].origin.line;
+    assert_eq!(route.rules.allow.iter().map(|block| block.conditions.len()).collect::<Vec<_>>(), [2, 8]);
+    let line = route.rules.deny[1].origin.line;
     assert_eq!(EXAMPLE.lines().nth(line - 1).map(str::trim), Some("[[route.deny]]"));
-    assert_eq!(route.rules.deny[0].origin.to_string(), format!("portillon.toml:{line}"));
+    assert_eq!(route.rules.deny[1].origin.to_string(), format!("portillon.toml:{line}"));
+    let line = route.rules.deny[0].origin.line;
+    assert_eq!(EXAMPLE.lines().nth(line - 1), Some("[[rules.ouvert.deny]]"), "the blocks of a set come first");
     assert_eq!(config.routes[2].audience, "archives");
     assert!(config.routes[2].sign_request && !config.routes[2].sign_assertion);
 }

@@ -28,6 +28,8 @@ pub(super) const CLAIMS: [&str; 20] = [
     "uid",
     "usual_name",
 ];
+/// The conditions that are not the name of a claim.
+pub(super) const CONDITIONS: [&str; 7] = ["client_address", "email_domain", "method", "mfa", "not", "path", "time"];
 /// The claims of the ID token that the gateway asks for through `claims`, so without a scope.
 const ASKED_BY_NAME: [&str; 2] = ["acr", "amr"];
 /// The levels of AgentConnect since June 2026.

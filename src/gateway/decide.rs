@@ -13,7 +13,7 @@ use crate::identity::Claims;
 use crate::live::Client;
 use crate::login::rounds;
 use crate::page::{AgentView, Format, Language, LoopCause, Message};
-use crate::policy::Permit;
+use crate::policy::{Circumstances, Permit, Refusal};
 use crate::route::Lookup;
 use crate::session::cookie::OwnCookies;
 use crate::session::{Opened, Session};
@@ -209,11 +209,20 @@ impl Desk<'_, '_> {
             return self.refuse(Some(route), &Message::StoreUnavailable { retry_url: self.request.target() });
         }
         let Some(session) = opened.valid() else { return self.unauthenticated(route, opened) };
-        match Permit::agent(&route.rules, session) {
-            Err(refusal) => self.refused(route, session, &refusal),
+        match Permit::agent(&route.rules, session, self.circumstances()) {
+            Err(refusal) => self.refused(route, session, refusal),
             Ok(_) if self.is_foreign_websocket(route) => self
                 .refuse(Some(route), &Message::BadRequest { code: "websocket_origin", status: StatusCode::FORBIDDEN }),
             Ok(permit) => Decision::Forward(Box::new(self.as_agent(permit, route, &opened))),
+        }
+    }
+
+    fn circumstances(&self) -> Circumstances<'_> {
+        Circumstances {
+            client: self.client,
+            method: self.request.method(),
+            path: &self.request.path,
+            now: self.site.services.clock.now(),
         }
     }
 
@@ -296,15 +305,16 @@ impl Desk<'_, '_> {
         Decision::Reply(Box::new(reply))
     }
 
-    fn refused(&self, route: &Arc<Route>, session: &Arc<Session>, refusal: &crate::policy::Refusal) -> Decision {
-        let blocks: Vec<String> = refusal.blocks.iter().map(ToString::to_string).collect();
+    fn refused(&self, route: &Arc<Route>, session: &Arc<Session>, refusal: Refusal<'_>) -> Decision {
+        let blocks: Vec<String> = refusal.blocks().map(|block| block.origin.to_string()).collect();
+        let conditions = refusal.conditions(&self.circumstances().of(session.claims()));
         tracing::info!(
             request_id = self.request_id,
             route = route.name,
             session = session.pseudonym(),
             reason = "refused",
             rules = blocks.join(" "),
-            claims = refusal.claims.join(" "),
+            conditions = conditions.join(" "),
             "refused by rule"
         );
         self.site.audit.note(Event {
@@ -322,7 +332,7 @@ impl Desk<'_, '_> {
         }
         let name = full_name(session.claims());
         let agent = agent_view(session.claims(), &name);
-        let message = Message::Refused { agent, application: &route.name, reasons: &refusal.reasons };
+        let message = Message::Refused { agent, application: &route.name, reasons: &refusal.reasons() };
         let mut reply = self.reply(Some(route), &message);
         reply.session = Some(Arc::clone(session));
         Decision::Reply(Box::new(reply))

@@ -89,6 +89,15 @@ impl Preset {
         }
     }
 
+    /// The levels (`acr`) that mean two factors, for those who ask for no more than that; none where none is known.
+    #[must_use]
+    pub const fn mfa_levels(self) -> &'static [&'static str] {
+        match self {
+            Self::AgentConnect => AGENT_CONNECT_MFA_LEVELS,
+            Self::OpenId => &[],
+        }
+    }
+
     const fn scopes(self) -> &'static [(&'static str, &'static [&'static str])] {
         match self {
             Self::AgentConnect => AGENT_CONNECT_SCOPES,
@@ -108,6 +117,9 @@ impl FromStr for Preset {
         }
     }
 }
+
+/// Since June 2026 («double authentification»); they are matched exactly, never as an order.
+const AGENT_CONNECT_MFA_LEVELS: &[&str] = &["eidas0-mfa", "eidas1-mfa", "eidas2", "eidas3"];
 
 const AGENT_CONNECT_SCOPES: &[(&str, &[&str])] = &[
     ("openid", &["sub"]),

@@ -87,7 +87,7 @@ pub enum Message<'a> {
         /// The application's name.
         application: &'a str,
         /// The reasons that the rules give.
-        reasons: &'a [String],
+        reasons: &'a [&'a str],
     },
     /// 401: a form was sent without a session.
     SessionEnded {
@@ -374,7 +374,7 @@ impl<'a> Message<'a> {
         }
     }
 
-    pub(super) const fn reasons(&self) -> &'a [String] {
+    pub(super) const fn reasons(&self) -> &'a [&'a str] {
         if let Self::Refused { reasons, .. } = self { reasons } else { &[] }
     }
 }

@@ -93,8 +93,7 @@ impl Pages {
     }
 
     fn try_out(layout: &Layout) -> Result<(), minijinja::Error> {
-        let reasons = sample::reasons();
-        for message in sample::messages(&reasons) {
+        for message in sample::messages() {
             for language in Language::ALL {
                 for contact in [None, Some("support@example.fr"), Some("poste 4242")] {
                     let request_id = "sample";

@@ -46,17 +46,13 @@ const fn claim<'a>(claim: &'a str, header: &'a str, value: &'a str) -> ReceivedC
 }
 
 /// Two reasons, as rules give them.
-pub(super) fn reasons() -> Vec<String> {
-    [
-        "Réservé aux agents du ministère avec double authentification.",
-        "Cette application n’est pas ouverte aux stagiaires.",
-    ]
-    .map(str::to_owned)
-    .to_vec()
-}
+const REASONS: [&str; 2] = [
+    "Réservé aux agents du ministère avec double authentification.",
+    "Cette application n’est pas ouverte aux stagiaires.",
+];
 
-/// A message of every kind, with every cause. `reasons` go into a refusal.
-pub(super) fn messages(reasons: &[String]) -> Vec<Message<'_>> {
+/// A message of every kind, with every cause.
+pub(super) fn messages() -> Vec<Message<'static>> {
     let mut messages = vec![
         Message::AmbiguousPath,
         Message::BadRequest { code: "bare_line_feed", status: StatusCode::BAD_REQUEST },
@@ -74,7 +70,7 @@ pub(super) fn messages(reasons: &[String]) -> Vec<Message<'_>> {
         Message::NoRoute,
         Message::PayloadTooLarge,
         Message::ProviderUnavailable { retry_url: RETRY_URL },
-        Message::Refused { agent: AGENT, application: APPLICATION, reasons },
+        Message::Refused { agent: AGENT, application: APPLICATION, reasons: &REASONS },
         Message::Refused { agent: AgentView::default(), application: APPLICATION, reasons: &[] },
         Message::SessionEnded { login_url: RETRY_URL },
         Message::SignedOut { everywhere: false, application_url: "/" },

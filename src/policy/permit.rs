@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::Method;
 
+use super::facts::Circumstances;
 use super::rules::{PublicRule, Refusal, Rules};
 use crate::route::RequestPath;
 use crate::session::Session;
@@ -35,8 +36,12 @@ impl Permit {
     /// # Errors
     ///
     /// The [`Refusal`] that names what refused the agent.
-    pub fn agent(rules: &Rules, session: &Arc<Session>) -> Result<Self, Refusal> {
-        rules.verdict(session.claims())?;
+    pub fn agent<'r>(
+        rules: &'r Rules,
+        session: &Arc<Session>,
+        request: Circumstances<'_>,
+    ) -> Result<Self, Refusal<'r>> {
+        rules.verdict(&request.of(session.claims()))?;
         Ok(Self { admission: Admission::Agent(Arc::clone(session)) })
     }
 

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use http::Method;
 
-use crate::identity::Claims;
+use super::condition::{Condition, Outcome};
+use super::facts::Facts;
 use crate::route::{PathPrefix, RequestPath};
 
 /// A `[[route.public]]` block: passes without a session and without identity.
@@ -41,25 +42,10 @@ impl fmt::Display for BlockOrigin {
     }
 }
 
-/// One condition of a block: the claim is, or as a list holds, one of `any_of`. Bytes are compared.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Condition {
-    /// The claim's name (`siret`, `acr`, `belonging_population` …).
-    pub claim: String,
-    /// The values that satisfy it.
-    pub any_of: Vec<String>,
-}
-
-impl Condition {
-    fn holds(&self, claims: &Claims) -> bool {
-        self.any_of.iter().any(|wanted| claims.holds(&self.claim, wanted))
-    }
-}
-
 /// A deny or allow block.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Block {
-    /// All of them hold, or the block does not. Never empty.
+    /// All of them hold, or the block does not. A block without any holds for nobody.
     pub conditions: Vec<Condition>,
     /// What the agent is told when this block refuses them.
     pub reason: Option<String>,
@@ -68,131 +54,89 @@ pub struct Block {
 }
 
 impl Block {
-    fn holds(&self, claims: &Claims) -> bool {
-        self.conditions.iter().all(|condition| condition.holds(claims))
+    /// Whether all of its conditions hold.
+    pub(super) fn holds(&self, facts: &Facts<'_>) -> bool {
+        let all = self.conditions.iter().all(|condition| condition.outcome(facts) == Outcome::Holds);
+        all && !self.conditions.is_empty()
     }
 }
 
-/// The deny and allow blocks of a route, in file order.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+/// The deny and allow blocks of a route, in file order. Routes that name a set of rules share its blocks.
+#[derive(Clone, Debug, Default)]
 pub struct Rules {
     /// Wins over `allow`.
-    pub deny: Vec<Block>,
+    pub deny: Vec<Arc<Block>>,
     /// Empty: every agent enters.
-    pub allow: Vec<Block>,
+    pub allow: Vec<Arc<Block>>,
 }
 
-/// Why an agent may not enter.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Refusal {
-    /// What to tell the agent: the reason of the deny block that held, else those of the allow blocks that did not,
-    /// in file order, each once.
-    pub reasons: Vec<String>,
-    /// The blocks that decided: the deny block that held, or every allow block.
-    pub blocks: Vec<BlockOrigin>,
-    /// The claims that decided, each once: those that the deny block is about, or those that no allow block accepted.
-    pub claims: Vec<String>,
+/// Why an agent may not enter: the blocks that decided.
+#[derive(Clone, Copy, Debug)]
+pub enum Refusal<'r> {
+    /// This deny block holds.
+    Denied(&'r Block),
+    /// None of these allow blocks holds.
+    NotAllowed(&'r [Arc<Block>]),
 }
 
 impl Rules {
-    /// Whether an agent with these claims may enter.
-    pub(super) fn verdict(&self, claims: &Claims) -> Result<(), Refusal> {
-        if let Some(block) = self.deny.iter().find(|block| block.holds(claims)) {
-            return Err(Refusal::new(std::slice::from_ref(block), |_| true));
+    /// Whether an agent may enter.
+    ///
+    /// # Errors
+    ///
+    /// The [`Refusal`] that names what refused them.
+    pub fn verdict(&self, facts: &Facts<'_>) -> Result<(), Refusal<'_>> {
+        if let Some(block) = self.deny.iter().find(|block| block.holds(facts)) {
+            return Err(Refusal::Denied(block));
         }
-        if self.allow.is_empty() || self.allow.iter().any(|block| block.holds(claims)) {
+        if self.allow.is_empty() || self.allow.iter().any(|block| block.holds(facts)) {
             return Ok(());
         }
-        Err(Refusal::new(&self.allow, |condition| !condition.holds(claims)))
+        Err(Refusal::NotAllowed(&self.allow))
+    }
+
+    /// Whether one of them looks at the path.
+    #[must_use]
+    pub fn read_path(&self) -> bool {
+        self.deny.iter().chain(&self.allow).flat_map(|block| &block.conditions).any(Condition::reads_path)
     }
 }
 
-impl Refusal {
-    /// The refusal by `blocks`, because of those of their conditions that are `decisive`.
-    fn new(blocks: &[Block], decisive: impl Fn(&Condition) -> bool) -> Self {
-        let conditions = blocks.iter().flat_map(|block| &block.conditions).filter(|condition| decisive(condition));
-        Self {
-            reasons: each_once(blocks.iter().filter_map(|block| block.reason.as_ref())),
-            blocks: blocks.iter().map(|block| block.origin.clone()).collect(),
-            claims: each_once(conditions.map(|condition| &condition.claim)),
-        }
+impl<'r> Refusal<'r> {
+    /// The blocks that decided: the deny block that held, or every allow block.
+    pub fn blocks(self) -> impl Iterator<Item = &'r Block> {
+        let (denied, not_allowed) = match self {
+            Self::Denied(block) => (Some(block), &[][..]),
+            Self::NotAllowed(blocks) => (None, blocks),
+        };
+        denied.into_iter().chain(not_allowed.iter().map(AsRef::as_ref))
+    }
+
+    /// What to tell the agent: the reason of the deny block that held, else those of the allow blocks that did not, in
+    /// file order, each once.
+    #[must_use]
+    pub fn reasons(self) -> Vec<&'r str> {
+        each_once(self.blocks().filter_map(|block| block.reason.as_deref()))
+    }
+
+    /// The conditions that decided, each once: those of the deny block, or those that kept allow blocks from holding.
+    #[must_use]
+    pub fn conditions(self, facts: &Facts<'_>) -> Vec<&'r str> {
+        let denied = matches!(self, Self::Denied(_));
+        let conditions = self.blocks().flat_map(|block| &block.conditions);
+        let decisive = conditions.filter(|condition| denied || condition.outcome(facts) != Outcome::Holds);
+        each_once(decisive.map(|condition| condition.name.as_str()))
     }
 }
 
-fn each_once<'a>(texts: impl Iterator<Item = &'a String>) -> Vec<String> {
+fn each_once<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     texts.fold(Vec::new(), |mut once, text| {
-        if !once.contains(text) {
-            once.push(text.clone());
+        if !once.contains(&text) {
+            once.push(text);
         }
         once
     })
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::identity::ClaimValue;
-
-    fn block(line: usize, conditions: &[(&str, &[&str])], reason: Option<&str>) -> Block {
-        Block {
-            conditions: conditions
-                .iter()
-                .map(|(claim, any_of)| Condition {
-                    claim: (*claim).to_owned(),
-                    any_of: any_of.iter().map(|value| (*value).to_owned()).collect(),
-                })
-                .collect(),
-            reason: reason.map(str::to_owned),
-            origin: BlockOrigin { file: Arc::new(PathBuf::from("portillon.toml")), line },
-        }
-    }
-
-    fn agent(siret: Option<&str>) -> Claims {
-        let mut claims = Claims::new("s");
-        if let Some(siret) = siret {
-            claims.insert("siret", ClaimValue::Text(siret.to_owned()));
-        }
-        claims
-    }
-
-    #[test]
-    fn without_an_allow_block_every_agent_enters() {
-        assert_eq!(Rules::default().verdict(&agent(None)), Ok(()));
-    }
-
-    #[test]
-    fn an_absent_claim_satisfies_no_condition() {
-        let rules = Rules { deny: vec![], allow: vec![block(3, &[("siret", &["1", ""])], None)] };
-        assert_eq!(rules.verdict(&agent(Some("1"))), Ok(()));
-        assert!(rules.verdict(&agent(Some("2"))).is_err());
-        assert!(rules.verdict(&agent(None)).is_err());
-    }
-
-    #[test]
-    fn deny_wins_and_names_its_block() {
-        let rules = Rules {
-            deny: vec![block(7, &[("siret", &["1"])], Some("non"))],
-            allow: vec![block(3, &[("siret", &["1"])], None)],
-        };
-        let refusal = rules.verdict(&agent(Some("1"))).unwrap_err();
-        assert_eq!(refusal.reasons, ["non"]);
-        assert_eq!(refusal.blocks[0].to_string(), "portillon.toml:7");
-    }
-
-    #[test]
-    fn all_conditions_of_a_block_hold_and_each_reason_is_told_once() {
-        let rules = Rules {
-            deny: vec![],
-            allow: vec![
-                block(1, &[("siret", &["1"]), ("acr", &["eidas2"])], Some("niveau")),
-                block(5, &[("siret", &["2"])], Some("niveau")),
-            ],
-        };
-        let refusal = rules.verdict(&agent(Some("1"))).unwrap_err();
-        assert_eq!(
-            (refusal.reasons, refusal.claims),
-            (vec!["niveau".to_owned()], vec!["acr".to_owned(), "siret".to_owned()])
-        );
-        assert_eq!(rules.verdict(&agent(Some("2"))), Ok(()));
-    }
-}
+mod tests;

@@ -4,6 +4,7 @@
 //! dot segments, `//`, `;`, `\`, encoded slashes, backslashes, `%`, NUL and control bytes, and bytes that are no UTF-8.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -127,6 +128,55 @@ impl fmt::Display for PathPrefix {
     }
 }
 
+/// Things by path prefix, looked up border by border: it takes the same time whatever their number.
+#[derive(Clone, Debug)]
+pub struct PathMap<T> {
+    things: HashMap<String, T>,
+    /// The length of the longest prefix.
+    longest: usize,
+}
+
+impl<T> Default for PathMap<T> {
+    fn default() -> Self {
+        Self { things: HashMap::new(), longest: 0 }
+    }
+}
+
+impl<T> PathMap<T> {
+    /// Puts `thing` under `prefix`, in the place of what is there.
+    pub fn insert(&mut self, prefix: &PathPrefix, thing: T) {
+        self.longest = self.longest.max(prefix.0.len());
+        self.things.insert(prefix.0.clone(), thing);
+    }
+
+    /// What lies under the longest prefix that contains `path`; an ambiguous path lies under none but `/`.
+    #[must_use]
+    pub fn longest(&self, path: &RequestPath<'_>) -> Option<&T> {
+        let path = path.canonical().unwrap_or("/");
+        // A prefix is the whole path, or ends with a `/` of it, or right before one.
+        let borders = path.bytes().enumerate().take(self.longest + 1).filter(|(_, byte)| *byte == b'/');
+        let ends = borders.flat_map(|(at, _)| [at, at + 1]).rev();
+        let ends = std::iter::once(path.len()).chain(ends).filter(|end| *end <= self.longest);
+        ends.map(|end| &path[..end]).find_map(|prefix| self.things.get(prefix))
+    }
+
+    /// The prefixes, in no order.
+    pub fn prefixes(&self) -> impl Iterator<Item = &str> {
+        self.things.keys().map(String::as_str)
+    }
+
+    /// The things, in no order.
+    pub fn things(&self) -> impl Iterator<Item = &T> {
+        self.things.values()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.things.is_empty()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -189,5 +239,21 @@ mod tests {
                 && !contains("/app", "/APP")
                 && !contains("/app", "/app/../x")
         );
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_map_finds_the_longest_prefix_that_contains_the_path(
+            prefixes in proptest::collection::vec("(/[ab]{1,2}){0,3}/?", 0..8),
+            path in "(/[ab]{1,2}){0,4}/?|//a|/a;b",
+        ) {
+            let mut map = PathMap::default();
+            let prefixes: Vec<PathPrefix> = prefixes.iter().filter_map(|text| text.parse().ok()).collect();
+            prefixes.iter().for_each(|prefix| map.insert(prefix, prefix.clone()));
+            let path = RequestPath::new(&path);
+            let containing = prefixes.iter().filter(|prefix| prefix.contains(&path));
+            let expected = containing.max_by_key(|prefix| prefix.as_str().len());
+            proptest::prop_assert_eq!(map.longest(&path), expected);
+        }
     }
 }

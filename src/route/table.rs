@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::authority::Authority;
-use super::path::{PathPrefix, RequestPath};
+use super::path::{PathMap, PathPrefix, RequestPath};
 
 /// Routes of type `R` by authority and path prefix.
 #[derive(Clone, Debug)]
@@ -14,8 +14,7 @@ pub struct Table<R> {
 #[derive(Clone, Debug)]
 struct Host<R> {
     authority: Authority,
-    /// Longest prefix first.
-    routes: Vec<(PathPrefix, R)>,
+    routes: PathMap<R>,
     /// Whether a route or rule of this host looks at the path.
     reads_path: bool,
 }
@@ -41,20 +40,19 @@ impl<R> Default for Table<R> {
 
 impl<R> Table<R> {
     /// Adds a route. `reads_path` says whether one of its rules looks at the path.
-    pub fn insert(&mut self, authority: Authority, path: PathPrefix, reads_path: bool, route: R) {
+    pub fn insert(&mut self, authority: Authority, path: &PathPrefix, reads_path: bool, route: R) {
         let host = self.hosts.entry(authority.as_str().to_owned()).or_insert_with(|| Host {
             authority,
-            routes: Vec::new(),
+            routes: PathMap::default(),
             reads_path: false,
         });
         host.reads_path |= reads_path || !path.is_root() || !host.routes.is_empty();
-        host.routes.push((path, route));
-        host.routes.sort_by_key(|(path, _)| std::cmp::Reverse(path.as_str().len()));
+        host.routes.insert(path, route);
     }
 
-    /// The routes at `host` (the text of an [`Authority`]), longest prefix first.
+    /// The routes at `host` (the text of an [`Authority`]), in no order.
     pub fn of(&self, host: &str) -> impl Iterator<Item = &R> {
-        self.hosts.get(host).into_iter().flat_map(|host| &host.routes).map(|(_, route)| route)
+        self.hosts.get(host).into_iter().flat_map(|host| host.routes.things())
     }
 
     /// The route of a request for `path` at `host` (the text of an [`Authority`]).
@@ -64,8 +62,8 @@ impl<R> Table<R> {
         if host.reads_path && path.canonical().is_none() {
             return Lookup::AmbiguousPath;
         }
-        match host.routes.iter().find(|(prefix, _)| prefix.contains(path)) {
-            Some((_, route)) => Lookup::Route(&host.authority, route),
+        match host.routes.longest(path) {
+            Some(route) => Lookup::Route(&host.authority, route),
             None => Lookup::NoRoute(&host.authority),
         }
     }
@@ -79,7 +77,7 @@ mod tests {
         let mut table = Table::default();
         for (host, path, reads_path) in routes {
             let name: &'static str = path.to_string().leak();
-            table.insert(host.parse().unwrap(), path.parse().unwrap(), *reads_path, name);
+            table.insert(host.parse().unwrap(), &path.parse().unwrap(), *reads_path, name);
         }
         table
     }

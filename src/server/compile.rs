@@ -62,7 +62,8 @@ pub(super) fn site(config: &Config, services: Services, previous: Option<&Site>)
     for (index, route) in config.routes.iter().enumerate() {
         let host = Arc::clone(&hosts[route.authority.as_str()]);
         let compiled = compiled(config, route, (index, host), &services)?;
-        routes.insert(route.authority.clone(), route.path.clone(), !route.public.is_empty(), Arc::new(compiled));
+        let reads_path = !route.public.is_empty() || route.rules.read_path();
+        routes.insert(route.authority.clone(), &route.path, reads_path, Arc::new(compiled));
     }
     let added = config.routes.iter().flat_map(|route| &route.headers).map(|(name, _)| name.as_str());
     let revocations = Arc::clone(&services.revocations);

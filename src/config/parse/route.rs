@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use http::HeaderName;
 
+use super::condition::Reader;
 use super::provider::Provider;
+use super::rules::RuleSets;
 use super::site::Site;
 use super::{proofs, rules, upstream};
 use crate::config::diagnostic::Diagnostic;
@@ -13,14 +15,13 @@ use crate::config::raw::{Item, Section};
 use crate::config::vocabulary::Vocabulary;
 use crate::config::{LogoutPath, RouteConfig, keys, names, quantity};
 use crate::http_ext::{folded_name, folds_under};
-use crate::policy::Rules;
 use crate::route::{Authority, PathPrefix, Scheme};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const SILENCE_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 
 /// The route that `section` holds; none where an error was told.
-pub(super) fn read(section: &Section<'_>, site: &Site<'_>) -> Option<RouteConfig> {
+pub(super) fn read(section: &Section<'_>, site: &Site<'_>, sets: &RuleSets<'_>) -> Option<RouteConfig> {
     section.refuse_unknown_keys();
     let provider = site.providers.of(section);
     let vocabulary = &provider.vocabulary;
@@ -35,8 +36,8 @@ pub(super) fn read(section: &Section<'_>, site: &Site<'_>) -> Option<RouteConfig
     let logout_paths = logout_paths(section, site, &path);
     let public = section.sections("public", &keys::PUBLIC);
     let public = public.iter().filter_map(|block| rules::public(block, site, &path)).collect();
-    let blocks = |key| rules::blocks(section, key, vocabulary);
-    let rules = Rules { deny: blocks("deny"), allow: blocks("allow") };
+    let reader = Reader { route: Some(&path), ..Reader::new(vocabulary, site.surroundings) };
+    let rules = rules::read(section, &reader, sets, provider);
     let contact = section.item("contact").and_then(|item| item.filled()).map(str::to_owned);
     let upstream = upstream?;
     let proofs = proofs?;

@@ -1,15 +1,25 @@
-//! `[[route.public]]`, `[[route.deny]]` and `[[route.allow]]`
+//! `[[route.public]]`, `[[route.deny]]` and `[[route.allow]]`, and `[rules.NAME]`, which routes share.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::Arc;
 
 use http::Method;
 
+use super::condition::Reader;
+use super::provider::Provider;
 use super::site::Site;
-use crate::config::diagnostic::Diagnostic;
-use crate::config::keys;
+use crate::config::diagnostic::{Diagnostic, Report};
+use crate::config::keys::{self, Table};
 use crate::config::raw::{Item, Section};
-use crate::config::vocabulary::{CLAIMS, Vocabulary};
-use crate::identity::siret::{is_siren, is_siret};
-use crate::policy::{Block, Condition, PublicRule};
+use crate::config::suggest::nearest;
+use crate::config::surroundings::Surroundings;
+use crate::oidc::Preset;
+use crate::policy::{Block, Condition, PublicRule, Rules, Test};
 use crate::route::PathPrefix;
+
+/// How a route refers to sets of rules.
+const KEY: &str = "rules";
 
 /// The rule of a `[[route.public]]` block of the route whose path is `route`.
 pub(super) fn public(block: &Section<'_>, site: &Site<'_>, route: &PathPrefix) -> Option<PublicRule> {
@@ -35,78 +45,138 @@ fn methods(item: &Item<'_>) -> Vec<Method> {
     elements.iter().filter_map(|element| element.read(parse_method)).collect()
 }
 
-fn parse_method(text: &str) -> Result<Method, String> {
+pub(super) fn parse_method(text: &str) -> Result<Method, String> {
     let method = Method::from_bytes(text.as_bytes()).map_err(|_| "this is no HTTP method".to_owned())?;
     let upper = text.to_ascii_uppercase();
     if text == upper { Ok(method) } else { Err(format!("methods are written in capitals: \"{upper}\"")) }
 }
 
-/// The `[[route.deny]]` or `[[route.allow]]` blocks of a route.
-pub(super) fn blocks(route: &Section<'_>, key: &'static str, vocabulary: &Vocabulary) -> Vec<Block> {
-    let kind = if key == "deny" { &keys::DENY } else { &keys::ALLOW };
-    route.sections(key, kind).iter().map(|section| block(section, vocabulary)).collect()
+/// The rules of a route: those of the sets that it names, then its own.
+pub(super) fn read(route: &Section<'_>, reader: &Reader<'_>, sets: &RuleSets<'_>, provider: &Provider) -> Rules {
+    let mut rules = sets.named_by(route, reader, provider);
+    let own = blocks(route, [&keys::DENY, &keys::ALLOW], reader);
+    rules.deny.extend(own.deny);
+    rules.allow.extend(own.allow);
+    rules
 }
 
-fn block(section: &Section<'_>, vocabulary: &Vocabulary) -> Block {
-    let items = section.items().filter(|item| item.key() != "reason");
-    let conditions: Vec<Option<Condition>> = items.map(|item| condition(&item, vocabulary)).collect();
-    if conditions.is_empty() {
-        let empty = Diagnostic::error(&section.place(), "this block has no condition");
-        section.report().push(empty.help("name a claim and its values, such as siret = [\"…\"]"));
-    }
+fn blocks(section: &Section<'_>, [deny, allow]: [&'static Table; 2], reader: &Reader<'_>) -> Rules {
+    let read = |key, kind, denies| {
+        let sections = section.sections(key, kind);
+        sections.iter().map(|section| Arc::new(block(section, &Reader { denies, ..*reader }))).collect()
+    };
+    Rules { deny: read("deny", deny, true), allow: read("allow", allow, false) }
+}
+
+fn block(section: &Section<'_>, reader: &Reader<'_>) -> Block {
+    let conditions = reader.conditions(section);
+    warn_of_doubtful(section, &conditions, reader);
     Block {
-        conditions: conditions.into_iter().flatten().collect(),
+        conditions,
         reason: section.item("reason").and_then(|item| item.filled()).map(str::to_owned),
         origin: section.origin(),
     }
 }
 
-fn condition(item: &Item<'_>, vocabulary: &Vocabulary) -> Option<Condition> {
-    if !may_be_claim(item.key()) {
-        item.refuse(&CLAIMS);
-        return None;
-    }
-    if !vocabulary.knows(item.key()) {
-        refuse_claim(item, vocabulary);
-        return None;
-    }
-    vocabulary.warn_if_not_asked(item.key(), &item.key_place(), item.section_report());
-    let any_of = item.one_or_more().iter().filter_map(|value| condition_value(value, vocabulary)).collect();
-    Some(Condition { claim: item.key().to_owned(), any_of })
-}
-
-/// A key of a route that slipped below the block is no claim, even where any name may be one; `name` may.
-fn may_be_claim(key: &str) -> bool {
-    let slipped = key != "name" && keys::ROUTE.keys.contains(&key);
-    !slipped && !keys::ALLOW.later.contains(&key)
-}
-
-fn refuse_claim(item: &Item<'_>, vocabulary: &Vocabulary) {
-    match vocabulary.instead_of_claim(item.key()) {
-        Some(instead) => {
-            let unknown = format!("AgentConnect has no claim called `{}`", item.key());
-            item.report(Diagnostic::error(&item.key_place(), unknown).help(instead));
+/// Warns of what is not what it seems: an address that anybody's provider may claim, a number that two may give, a
+/// denial that the lack of a claim escapes.
+fn warn_of_doubtful(section: &Section<'_>, conditions: &[Condition], reader: &Reader<'_>) {
+    let has = |name: &str| conditions.iter().any(|condition| condition.name == name);
+    let of_agentconnect = reader.vocabulary.preset == Preset::AgentConnect;
+    for item in section.items() {
+        let key = item.key();
+        let (title, allowed) = match key {
+            "email" | "email_domain" => (
+                "an e-mail address proves nothing across identity providers",
+                "add `idp_id`, the providers that you trust for these addresses",
+            ),
+            "uid" => ("a `uid` is unique within one identity provider only", "add `idp_id`, the provider that gave it"),
+            _ => continue,
+        };
+        if of_agentconnect && !has("idp_id") {
+            let help = if reader.denies { "deny by `sub`, which is the agent's own, or add `idp_id`" } else { allowed };
+            item.report(Diagnostic::warning(&item.key_place(), title).help(help));
         }
-        None => item.refuse(&CLAIMS),
+    }
+    for item in section.items().filter(|item| reader.denies && item.key() == "not") {
+        let nots = conditions.iter().filter(|condition| matches!(condition.test, Test::Not(_)));
+        let claim = nots.flat_map(Condition::claims).find(|claim| *claim != "sub");
+        if let Some(claim) = claim {
+            let open = format!("an agent who has no `{claim}` is not stopped by this block");
+            let help = "what is absent satisfies no condition, `not` included: an [[route.allow]] block lets in only those \
+                        of whom something is known";
+            item.report(Diagnostic::warning(&item.key_place(), open).help(help));
+        }
     }
 }
 
-fn condition_value(item: &Item<'_>, vocabulary: &Vocabulary) -> Option<String> {
-    if item.is_table() {
-        item.report(item.error("a file of values is not available in this version").help("write the values here"));
-        return None;
+/// `[rules.NAME]`: rules that routes share. Each is read with the words of the provider whose agents it is about.
+pub(super) struct RuleSets<'a> {
+    sets: Vec<Item<'a>>,
+    read: RefCell<HashMap<(String, String), Rules>>,
+}
+
+impl<'a> RuleSets<'a> {
+    /// The sets of the configuration `main`.
+    pub(super) fn of(main: &Section<'a>) -> Self {
+        let sets = main.section("rules", &keys::RULE_SETS).items().collect();
+        Self { sets, read: RefCell::default() }
     }
-    let text = item.filled()?;
-    let problem = match item.key() {
-        "siren" if !is_siren(text) => Some("9 digits without spaces, the last of which checks the others"),
-        "siret" if !is_siret(text) => Some("14 digits without spaces, the last of which checks the others"),
-        _ => None,
-    };
-    if let Some(problem) = problem {
-        item.report(item.error(format!("`{text}` is no {}", item.key().to_ascii_uppercase())).label(problem));
+
+    /// Reads those that no route names, so that what is wrong with them is told, and warns of them.
+    pub(super) fn warn_of_unused(&self, report: &Report, provider: &Provider, surroundings: &Surroundings) {
+        for item in &self.sets {
+            let is_used = self.read.borrow().keys().any(|(name, _)| name == item.key());
+            if !is_used {
+                let idle = Diagnostic::warning(&item.key_place(), format!("no route uses [rules.{}]", item.key()));
+                report.push(idle.help(format!("{KEY} = \"{}\" in a [[route]] does", item.key())));
+                self.read(item, &Reader::new(&provider.vocabulary, surroundings), provider);
+            }
+        }
     }
-    if item.key() == "acr" {
-        vocabulary.check_level(text, &item.place(), item.section_report());
+
+    fn named_by(&self, route: &Section<'_>, reader: &Reader<'_>, provider: &Provider) -> Rules {
+        let mut rules = Rules::default();
+        for item in route.item(KEY).iter().flat_map(Item::one_or_more) {
+            let Some(name) = item.filled() else { continue };
+            let Some(set) = self.sets.iter().find(|set| set.key() == name) else {
+                self.tell_missing(&item, name);
+                continue;
+            };
+            let shared = self.read(set, &Reader { route: None, ..*reader }, provider);
+            rules.deny.extend(shared.deny);
+            rules.allow.extend(shared.allow);
+        }
+        rules
     }
-    Some(text.to_owned())
+
+    fn tell_missing(&self, item: &Item<'_>, name: &str) {
+        let names = || self.sets.iter().map(Item::key);
+        let help = match nearest(name, names()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None if self.sets.is_empty() => format!("write its blocks: [[rules.{name}.allow]]"),
+            None => format!("one of: {}", names().collect::<Vec<_>>().join(", ")),
+        };
+        item.report(item.error(format!("there is no [rules.{name}]")).help(help));
+    }
+
+    fn read(&self, set: &Item<'_>, reader: &Reader<'_>, provider: &Provider) -> Rules {
+        let key = (set.key().to_owned(), provider.name.clone());
+        if let Some(rules) = self.read.borrow().get(&key) {
+            return rules.clone();
+        }
+        let rules = set.section(&keys::RULE_SET).map_or_else(Rules::default, |section| {
+            section.refuse_unknown_keys();
+            let rules = blocks(&section, [&keys::SET_DENY, &keys::SET_ALLOW], reader);
+            if rules.deny.is_empty() && rules.allow.is_empty() {
+                let empty = Diagnostic::error(&section.place(), format!("[rules.{}] has no block", set.key()));
+                section
+                    .report()
+                    .push(empty.help(format!("write [[rules.{0}.allow]] or [[rules.{0}.deny]]", set.key())));
+            }
+            rules
+        });
+        self.read.borrow_mut().insert(key, rules.clone());
+        rules
+    }
 }

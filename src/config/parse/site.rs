@@ -4,6 +4,7 @@ use super::identity::Identity;
 use super::path::OwnPaths;
 use super::providers::Providers;
 use super::route;
+use super::rules::RuleSets;
 use super::seen::Seen;
 use super::server::Server;
 use crate::config::diagnostic::Diagnostic;
@@ -65,8 +66,11 @@ impl<'a> Site<'a> {
             let none = Diagnostic::warning(&main.place(), "there is no [[route]]: every request will be refused");
             main.report().push(none.help("a route has a name, a host and an upstream"));
         }
-        let routes: Vec<Option<RouteConfig>> = sections.iter().map(|section| route::read(section, self)).collect();
+        let sets = RuleSets::of(main);
+        let routes: Vec<Option<RouteConfig>> =
+            sections.iter().map(|section| route::read(section, self, &sets)).collect();
         self.providers.warn_of_unused(main.report());
+        sets.warn_of_unused(main.report(), &self.providers.all[0], self.surroundings);
         routes.into_iter().collect()
     }
 

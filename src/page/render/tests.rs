@@ -36,8 +36,7 @@ fn headers(answer: &Answer) -> HashMap<&str, &str> {
 
 /// Calls `look` with every message in both languages.
 fn each_page(mut look: impl FnMut(&Message<'_>, Language, &str)) {
-    let reasons = sample::reasons();
-    for message in sample::messages(&reasons) {
+    for message in sample::messages() {
         for language in Language::ALL {
             look(&message, language, &html(&message, &View { language, ..VIEW }));
         }
@@ -111,8 +110,7 @@ fn pages_run_nothing_load_nothing_and_are_kept_nowhere() {
 #[test]
 fn only_a_form_that_sends_itself_runs_a_script_and_only_that_one() {
     let policy_and_html = |sends_itself| {
-        let reasons = sample::reasons();
-        let form = sample::messages(&reasons).into_iter().find_map(|message| message.form().cloned()).unwrap();
+        let form = sample::messages().into_iter().find_map(|message| message.form().cloned()).unwrap();
         let answer = pages().render(&Message::Form(FormView { sends_itself, ..form }), &VIEW);
         let html = String::from_utf8(answer.body.to_vec()).unwrap();
         (headers(&answer)["content-security-policy"].to_owned(), html)
@@ -128,9 +126,7 @@ fn only_a_form_that_sends_itself_runs_a_script_and_only_that_one() {
 #[test]
 fn the_logout_form_may_lead_to_the_provider_and_nowhere_odd() {
     let form_action = |provider_origin| {
-        let reasons = sample::reasons();
-        let Some(Message::Me(me)) = sample::messages(&reasons).into_iter().find(|message| message.me().is_some())
-        else {
+        let Some(Message::Me(me)) = sample::messages().into_iter().find(|message| message.me().is_some()) else {
             panic!("the samples have one")
         };
         let answer = pages().render(&Message::Me(MeView { provider_origin, ..me }), &VIEW);
@@ -143,14 +139,14 @@ fn the_logout_form_may_lead_to_the_provider_and_nowhere_odd() {
 
 #[test]
 fn what_a_client_or_a_provider_sent_is_escaped() {
-    let reasons = ["<b>reason</b>".to_owned()];
+    let reasons = ["<b>reason</b>"];
     let agent = AgentView { name: "<i>Zoé</i>\u{202e}", ..AgentView::default() };
     let field = |name: &str, value| Field { name: name.to_owned(), value };
     let hostile = "</td><script>\r\u{202e}";
     let fields =
         [field(hostile, stash::Value::Text(hostile.to_owned())), field("x", stash::Value::File(hostile.to_owned(), 1))];
     let content = Content::Fields(fields.to_vec(), 0);
-    let samples = sample::messages(&reasons);
+    let samples = sample::messages();
     let form = samples.iter().find_map(|message| message.form().cloned()).unwrap();
     let form = FormView { content: &content, action: "https://a.fr/\"><script>", application: "<u>", ..form };
     for message in [
@@ -230,10 +226,9 @@ fn a_status_that_asks_for_a_field_has_it() {
 
 #[test]
 fn reason_codes_tell_messages_apart() {
-    let reasons = sample::reasons();
-    let codes: BTreeSet<_> = sample::messages(&reasons).iter().map(Message::reason_code).collect();
+    let codes: BTreeSet<_> = sample::messages().iter().map(Message::reason_code).collect();
     // `Form`, `Me`, `Refused` and `SignedOut` stand twice among the samples.
-    assert_eq!(codes.len() + 4, sample::messages(&reasons).len());
+    assert_eq!(codes.len() + 4, sample::messages().len());
     assert!(codes.iter().all(|code| code.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')));
     assert_eq!(Message::LoginLoop { cause: LoopCause::Key, retry_url: "/" }.reason_code(), "login_loop_key");
 }
@@ -310,8 +305,7 @@ mod replaced {
 
     #[test]
     fn every_page_can_be_replaced_by_its_name() {
-        let reasons = sample::reasons();
-        for message in sample::messages(&reasons) {
+        for message in sample::messages() {
             let folder = folder(&[(&format!("{}.html", message.page()), "mine")]);
             let pages = Pages::new(Some(folder.path())).unwrap();
             assert_eq!(pages.render(&message, &VIEW).body, "mine", "{}", message.page());
