@@ -38,6 +38,7 @@ mod refresh;
 mod reload;
 mod responses;
 mod revocation;
+mod rules;
 mod session;
 mod signed;
 mod smuggling;
