@@ -11,9 +11,12 @@ use crate::config::{self, Diagnostic, Loaded, Purpose, Severity};
 
 pub mod check;
 pub mod demo;
+pub mod explain;
 pub mod keys;
+pub mod routes;
 pub mod run;
 pub mod sessions;
+pub mod test;
 
 /// The exit code of a configuration that cannot be used.
 const CONFIGURATION: u8 = 78;
@@ -32,12 +35,18 @@ enum Command {
     Check(check::Args),
     /// Shows one login from end to end, on this machine alone
     Demo(demo::Args),
+    /// Says why somebody gets in, or does not, from the configuration alone
+    Explain(explain::Args),
     /// Lists, rotates and exports the keys that seal sessions and sign requests
     Keys(keys::KeysArgs),
+    /// Prints the table of routes
+    Routes(routes::Args),
     /// Runs the gateway
     Run(run::Args),
     /// Lists and ends the sessions of agents
     Sessions(sessions::SessionsArgs),
+    /// Tries whether the rules do what is expected of them in a file of cases
+    Test(test::Args),
 }
 
 /// Runs the subcommand that the command line names.
@@ -59,9 +68,12 @@ fn execute(command: Command) -> ExitCode {
     match command {
         Command::Check(args) => check::execute(&args),
         Command::Demo(args) => demo::execute(args),
+        Command::Explain(args) => explain::execute(&args),
         Command::Keys(args) => keys::execute(&args, keys_dir),
+        Command::Routes(args) => routes::execute(&args),
         Command::Run(args) => run::execute(&args),
         Command::Sessions(args) => sessions::execute(args),
+        Command::Test(args) => test::execute(&args),
     }
 }
 

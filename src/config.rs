@@ -13,7 +13,7 @@ use http::HeaderName;
 use rustls::pki_types::CertificateDer;
 
 use crate::http_ext::TrustedProxy;
-use crate::identity::{Encoding, HeaderPrefix};
+use crate::identity::{Encoding, HeaderPlan, HeaderPrefix};
 use crate::listener::tls::CertificateFiles;
 use crate::listener::{Address, Limits};
 use crate::logout::LogoutPath;
@@ -25,6 +25,7 @@ use crate::telemetry::log::LogFormat;
 use crate::upstream::Origin;
 use crate::{oidc, session, signature, stash, store};
 
+mod case;
 mod diagnostic;
 mod keys;
 mod load;
@@ -38,6 +39,7 @@ mod suggest;
 mod surroundings;
 mod vocabulary;
 
+pub use case::{Case, cases};
 pub use diagnostic::{Diagnostic, Severity};
 pub use load::{load, parse};
 
@@ -273,6 +275,12 @@ impl Config {
         back.into_iter().chain(front).collect()
     }
 
+    /// What the application of a route learns of an agent.
+    #[must_use]
+    pub fn header_plan(&self, route: &RouteConfig) -> HeaderPlan {
+        HeaderPlan::new(&self.header_prefix, self.encoding, route.claims.as_ref(), &route.headers)
+    }
+
     /// The hosts whose agents log in at a provider.
     #[must_use]
     pub fn hosts_of(&self, provider: &ProviderConfig) -> BTreeSet<&Authority> {
@@ -286,6 +294,14 @@ impl Config {
             None => self.hosts_of(provider),
         };
         authorities.iter().map(|authority| format!("{}://{authority}{path}", self.server.external_scheme)).collect()
+    }
+}
+
+impl RouteConfig {
+    /// Whether what becomes of a request depends on more of its path than the route does.
+    #[must_use]
+    pub fn reads_path(&self) -> bool {
+        !self.public.is_empty() || self.rules.read_path()
     }
 }
 

@@ -40,6 +40,7 @@ pub use back_channel::CallError;
 pub use error::{ClaimProblem, LoginError, ProviderError, TokenProblem, UserInfoProblem};
 pub use logout_token::{LogoutToken, LogoutTokenError, Whose};
 pub use metadata::MetadataError;
+pub use pivot::described;
 pub use preset::{Environment, Preset, UnknownName};
 pub use provider::{Authenticated, AuthorizationAnswer, Provider, Status};
 pub use settings::{DEFAULT, Settings, SettingsError, TokenEndpointAuthMethod};

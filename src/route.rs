@@ -4,7 +4,9 @@
 pub mod authority;
 pub mod path;
 pub mod table;
+pub mod url;
 
 pub use authority::{Authority, Scheme};
 pub use path::{PathMap, PathPrefix, RequestPath};
 pub use table::{Lookup, Table};
+pub use url::PageUrl;

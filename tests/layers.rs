@@ -27,7 +27,7 @@ const LAYERS: &[&[&str]] = &[
     &["gateway"],
     &["admin", "listener"],
     &["config"],
-    &["server"],
+    &["explain", "server"],
     &["demo"],
     &["cli"],
 ];

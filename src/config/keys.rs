@@ -204,3 +204,15 @@ pub(super) static MEMBERS: Table = Table { name: "a claim that is an object", ke
 pub(super) static VALUES: Table = Table { name: "a file of values", keys: &["file"], later: &[] };
 
 pub(super) static TIME: Table = Table { name: "time", keys: &["days", "hours", "zone"], later: &[] };
+
+/// The whole of a file of cases.
+pub(super) static CASES: Table = Table { name: "a file of cases", keys: &["agents", "case"], later: &[] };
+
+/// Its keys are the names of agents.
+pub(super) static AGENTS: Table = Table { name: "[agents.NAME]", keys: &[], later: &[] };
+
+pub(super) static CASE: Table = Table {
+    name: "[[case]]",
+    keys: &["agent", "at", "client_address", "expect", "name", "reason", "request", "route"],
+    later: &[],
+};

@@ -43,7 +43,7 @@ fn read_all(file: &Path, report: &Report) -> Vec<Arc<Source>> {
     files.filter_map(|(rank, path)| read(path, rank, report)).collect()
 }
 
-fn read(path: &Path, rank: usize, report: &Report) -> Option<Arc<Source>> {
+pub(super) fn read(path: &Path, rank: usize, report: &Report) -> Option<Arc<Source>> {
     let text = fs::read_to_string(path);
     text.map(|text| Source::new(path, rank, text)).map_err(|error| unreadable(path, rank, &error, report)).ok()
 }
@@ -72,7 +72,7 @@ fn finish(sources: &[Arc<Source>], surroundings: &Surroundings, report: Report) 
 
 /// The table of a file. After an error of syntax the parser goes on, and finds more where there is nothing wrong: of
 /// those only the first is told. A key that is there twice confuses nothing.
-fn read_toml<'s>(source: &'s Arc<Source>, report: &Report) -> Spanned<DeTable<'s>> {
+pub(super) fn read_toml<'s>(source: &'s Arc<Source>, report: &Report) -> Spanned<DeTable<'s>> {
     let (table, mut errors) = DeTable::parse_recoverable(source.text());
     errors.sort_by_key(|error| error.span().map_or(0, |span| span.start));
     let (twice, syntax): (Vec<_>, Vec<_>) = errors.iter().partition(|error| error.message() == "duplicate key");

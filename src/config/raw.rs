@@ -255,6 +255,24 @@ impl<'a> Item<'a> {
         }
     }
 
+    /// The value in JSON; an error where JSON has no such value.
+    pub(super) fn json(&self) -> Option<serde_json::Value> {
+        match self.value.get_ref() {
+            DeValue::String(text) => Some(text.as_ref().into()),
+            DeValue::Boolean(flag) => Some((*flag).into()),
+            DeValue::Integer(number) => {
+                i64::from_str_radix(number.as_str(), number.radix()).ok().map(serde_json::Value::from)
+            }
+            DeValue::Array(elements) => elements.iter().map(|value| Self { value, ..*self }.json()).collect(),
+            DeValue::Table(members) => {
+                let member = |(key, value)| Some((Self { key, value, ..*self }, Cow::clone(Spanned::get_ref(key))));
+                let members = members.iter().filter_map(member);
+                members.map(|(item, name)| Some((name.into_owned(), item.json()?))).collect()
+            }
+            DeValue::Float(_) | DeValue::Datetime(_) => self.wrong_type("a string, a whole number, true or false"),
+        }
+    }
+
     /// The elements of a list.
     pub(super) fn elements(&self) -> Vec<Self> {
         match self.value.get_ref() {

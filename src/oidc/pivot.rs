@@ -54,6 +54,25 @@ pub(super) fn login_of(claims: &Claims) -> IdToken {
     IdToken { sub: claims.sub().to_owned(), claims: said.collect() }
 }
 
+/// The claims of an agent whom `described` describes the way userinfo and ID token do, and those that were dropped because
+/// of their form: for those who ask what would become of somebody. Nothing is required of them.
+///
+/// # Errors
+///
+/// A claim whose malformation refuses every login, since a rule denies by it.
+pub fn described(described: &Object, denied: &[String]) -> Result<(Claims, Vec<String>), LoginError> {
+    let sub = described.get("sub").and_then(Value::as_str).unwrap_or("unnamed").to_owned();
+    let (about_login, about_agent): (Object, Object) =
+        described.clone().into_iter().partition(|(name, _)| AUTHENTICATION.contains(&name.as_str()));
+    let claims = claims(&IdToken { sub, claims: about_login }, &about_agent, (&[], denied))?;
+    let is_dropped = |(name, value): &(&String, &Value)| {
+        let is_claim = AUTHENTICATION.contains(&name.as_str()) || is_identity(name);
+        is_claim && !value.is_null() && claims.get(name).is_none()
+    };
+    let dropped = described.iter().filter(is_dropped).map(|(name, _)| name.clone()).collect();
+    Ok((claims, dropped))
+}
+
 /// The SIREN is the start of the SIRET: whoever sends one has told the other, and rules may look at either.
 fn derive_siren(claims: &mut Claims) {
     let derived = claims.text("siret").and_then(siren_of_siret).map(|siren| ClaimValue::Text(siren.to_owned()));

@@ -11,7 +11,7 @@ use crate::config::{Config, ListenerConfig, ProviderConfig, RouteConfig};
 use crate::crypto::signing::SigningKey;
 use crate::gateway::reserved::ReservedNames;
 use crate::gateway::{Host, Realm, RequestKey, RequestSigning, Route, Services, Site};
-use crate::identity::{AssertionIssuer, HeaderPlan};
+use crate::identity::AssertionIssuer;
 use crate::listener::Binding;
 use crate::listener::tls::{Certificates, TlsError};
 use crate::oidc::{Preset, Provider, Settings, SettingsError};
@@ -62,8 +62,7 @@ pub(super) fn site(config: &Config, services: Services, previous: Option<&Site>)
     for (index, route) in config.routes.iter().enumerate() {
         let host = Arc::clone(&hosts[route.authority.as_str()]);
         let compiled = compiled(config, route, (index, host), &services)?;
-        let reads_path = !route.public.is_empty() || route.rules.read_path();
-        routes.insert(route.authority.clone(), &route.path, reads_path, Arc::new(compiled));
+        routes.insert(route.authority.clone(), &route.path, route.reads_path(), Arc::new(compiled));
     }
     let added = config.routes.iter().flat_map(|route| &route.headers).map(|(name, _)| name.as_str());
     let revocations = Arc::clone(&services.revocations);
@@ -174,7 +173,7 @@ fn compiled(
         upstream: upstream(route)?,
         public: route.public.clone(),
         rules: route.rules.clone(),
-        plan: HeaderPlan::new(&config.header_prefix, config.encoding, route.claims.as_ref(), &route.headers),
+        plan: config.header_plan(route),
         assertion,
         signing: route.sign_request.then(|| signing(config, route)),
         logout_paths: route.logout_paths.clone(),

@@ -16,6 +16,7 @@ mod callback;
 mod conformance_basic;
 mod conformance_config;
 mod conformance_logout;
+mod explained;
 mod forwarded;
 mod group;
 mod identity_headers;

@@ -6,12 +6,7 @@ use crate::harness::{Agent, HOME, PAIE, Plan, Request, Route, World};
 
 /// The agent logs in, sends `request` and gets `expected`: the application's own answer where that is 200.
 #[track_caller]
-fn gets<'w>(
-    world: &'w World,
-    agent: &'w Agent,
-    request: Request,
-    expected: u16,
-) -> impl Future<Output = ()> + 'w {
+fn gets<'w>(world: &'w World, agent: &'w Agent, request: Request, expected: u16) -> impl Future<Output = ()> + 'w {
     let place = std::panic::Location::caller();
     async move {
         world.provider.log_in(agent);

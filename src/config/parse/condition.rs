@@ -99,7 +99,7 @@ impl<'r> Reader<'r> {
         // The claims that AgentConnect knows are strings, or lists of them; `custom` holds what it likes.
         let of_any_type = matches!(subject, Subject::Member(_)) || !CLAIMS.contains(&item.key());
         let written = Written::read(item, self.surroundings, of_any_type);
-        let values = written.each(item, |text, is_literal| match self.problem(item, text) {
+        let values = written.each(item, |text, is_literal| match problem(item, text) {
             Some(problem) => Err(problem),
             None if is_literal => Ok(Value::Literal(text.to_owned())),
             None => Ok(Value::Text(text.to_owned())),
@@ -108,15 +108,6 @@ impl<'r> Reader<'r> {
             written.look(|text, place| self.vocabulary.check_level(text, place, item.section_report()));
         }
         Some((Test::Claim(subject, values.into_iter().collect()), written.wanted()))
-    }
-
-    fn problem(&self, item: &Item<'_>, text: &str) -> Option<Problem> {
-        let label = match item.key() {
-            "siren" if !is_siren(text) => "9 digits without spaces, the last of which checks the others",
-            "siret" if !is_siret(text) => "14 digits without spaces, the last of which checks the others",
-            _ => return None,
-        };
-        Some(Problem::new(format!("`{text}` is no {}", item.key().to_ascii_uppercase()), label))
     }
 
     fn pattern(&self, item: &Item<'_>) -> Option<Wanting> {
@@ -176,7 +167,10 @@ impl<'r> Reader<'r> {
             return None;
         }
         let values = levels.iter().map(|level| Value::Text((*level).to_owned())).collect();
-        Some((Test::Claim(Subject::Claim("acr".to_owned()), values), format!("acr {}", levels.join(", "))))
+        Some((
+            Test::Claim(Subject::Claim("acr".to_owned()), values),
+            format!("true: acr is one of {}", levels.join(", ")),
+        ))
     }
 
     fn not(&self, item: &Item<'_>) -> Option<Wanting> {
@@ -233,6 +227,15 @@ impl<'r> Reader<'r> {
 
 fn condition(item: &Item<'_>, name: String, (test, wanted): Wanting) -> Condition {
     Condition { name, wanted, line: item.key_place().line(), test }
+}
+
+fn problem(item: &Item<'_>, text: &str) -> Option<Problem> {
+    let label = match item.key() {
+        "siren" if !is_siren(text) => "9 digits without spaces, the last of which checks the others",
+        "siret" if !is_siret(text) => "14 digits without spaces, the last of which checks the others",
+        _ => return None,
+    };
+    Some(Problem::new(format!("`{text}` is no {}", item.key().to_ascii_uppercase()), label))
 }
 
 /// `{ file = "…" }`

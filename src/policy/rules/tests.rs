@@ -1,3 +1,5 @@
+//! The rules as the manual tells them, over every kind of condition.
+
 use std::net::IpAddr;
 
 use super::*;
