@@ -147,14 +147,14 @@ impl<'c> Explainer<'c> {
     #[must_use]
     pub fn answer(&self, question: &Question<'_>) -> Answer<'c> {
         let path = RequestPath::new(&question.url.path);
-        let Some(candidates) = self.host(&question.url.authority).and_then(|host| self.hosts.get(host.as_str())) else {
+        let Some((host, candidates)) = self.host(&question.url.authority) else {
             return Answer::of(Outcome::UnknownSite);
         };
-        let answer = Answer { candidates: candidates.clone(), ..Answer::of(Outcome::Own) };
-        if let Some(outcome) = self.own(candidates, &path) {
+        let answer = Answer { candidates: candidates.to_vec(), ..Answer::of(Outcome::Own) };
+        if let Some(outcome) = self.own(&host, candidates, &path) {
             return Answer { outcome, ..answer };
         }
-        match self.routes.lookup(candidates[0].authority.as_str(), &path) {
+        match self.routes.lookup(host.as_str(), &path) {
             Lookup::AmbiguousPath => Answer { outcome: Outcome::AmbiguousPath, ..answer },
             Lookup::NoRoute(_) | Lookup::UnknownAuthority => Answer { outcome: Outcome::NoRoute, ..answer },
             Lookup::Route(_, route) => self.at(route, question, &path, answer),
@@ -185,21 +185,29 @@ impl<'c> Explainer<'c> {
         }
     }
 
-    /// The host in any spelling of it.
-    fn host(&self, named: &str) -> Option<Authority> {
-        named.parse::<Authority>().ok().map(|host| host.normalized(self.config.server.external_scheme))
+    /// The host in any spelling of it, and its routes; a host where agents only log in has none.
+    fn host(&self, named: &str) -> Option<(Authority, &[&'c RouteConfig])> {
+        let host = named.parse::<Authority>().ok()?.normalized(self.config.server.external_scheme);
+        let logs_in = || self.config.providers.iter().any(|provider| provider.login_host.as_ref() == Some(&host));
+        let routes = self.hosts.get(host.as_str()).map(Vec::as_slice).or_else(|| logs_in().then_some(&[][..]))?;
+        Some((host, routes))
     }
 
     /// What is under the prefix is the gateway's own, and so are the redirect URIs.
-    fn own(&self, routes: &[&RouteConfig], path: &RequestPath<'_>) -> Option<Outcome> {
+    fn own(&self, host: &Authority, routes: &[&RouteConfig], path: &RequestPath<'_>) -> Option<Outcome> {
         let Some(canonical) = path.canonical() else {
             return path.raw().starts_with(&self.config.server.prefix).then_some(Outcome::AmbiguousPath);
         };
-        let provider = self.config.providers.iter().find(|provider| provider.settings.name == routes[0].provider);
-        let is_redirect = provider.is_some_and(|provider| {
-            [&provider.redirect_path, &provider.post_logout_redirect_path].iter().any(|path| *path == canonical)
+        let provider = self.config.providers.iter().find(|provider| match routes.first() {
+            Some(route) => route.provider == provider.settings.name,
+            None => provider.login_host.as_ref() == Some(host),
         });
-        (is_redirect || canonical.starts_with(&self.config.server.prefix)).then_some(Outcome::Own)
+        let is_redirect = provider.is_some_and(|provider| {
+            let logs_in = provider.login_host.as_ref().is_none_or(|at| at == host);
+            canonical == provider.post_logout_redirect_path || (logs_in && canonical == provider.redirect_path)
+        });
+        let is_own = is_redirect || canonical.starts_with(&self.config.server.prefix);
+        is_own.then_some(Outcome::Own)
     }
 
     fn forwarded(&self, route: &'c RouteConfig, agent: Option<&Claims>) -> Forwarded<'c> {
