@@ -23,7 +23,7 @@ use http::{HeaderName, HeaderValue, StatusCode};
 
 pub use language::Language;
 pub use login_failure::{LoginFailure, ProviderError};
-pub use message::{AgentView, FormView, LoopCause, MeView, Message, ReceivedClaim};
+pub use message::{AgentView, FormView, LogoutForm, LoopCause, MeView, Message, ReceivedClaim, RefusedView};
 pub use render::Pages;
 pub use template::PagesError;
 

@@ -12,7 +12,7 @@ use crate::crypto::aead::OpenError;
 use crate::identity::Claims;
 use crate::live::Client;
 use crate::login::rounds;
-use crate::page::{AgentView, Format, Language, LoopCause, Message};
+use crate::page::{AgentView, Format, Language, LogoutForm, LoopCause, Message, RefusedView};
 use crate::policy::{Circumstances, Permit, Refusal};
 use crate::route::Lookup;
 use crate::session::cookie::OwnCookies;
@@ -332,8 +332,14 @@ impl Desk<'_, '_> {
         }
         let name = full_name(session.claims());
         let agent = agent_view(session.claims(), &name);
-        let message = Message::Refused { agent, application: &route.name, reasons: &refusal.reasons() };
-        let mut reply = self.reply(Some(route), &message);
+        let logout = LogoutForm {
+            url: &self.site.endpoint("logout"),
+            token: &session.logout_token(),
+            login_origin: route.host.login_host.as_ref().map(|host| host.origin.as_str()),
+            provider_origin: route.host.provider.origin.as_deref(),
+        };
+        let view = RefusedView { agent, application: &route.name, reasons: &refusal.reasons(), logout };
+        let mut reply = self.reply(Some(route), &Message::Refused(view));
         reply.session = Some(Arc::clone(session));
         Decision::Reply(Box::new(reply))
     }

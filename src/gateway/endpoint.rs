@@ -13,7 +13,7 @@ use crate::login::callback::LoggedIn;
 use crate::login::{self, Answer, Outcome, ReturnTo, authorization, callback, rounds};
 use crate::logout;
 use crate::oidc::{ClaimProblem, LoginError, Provider};
-use crate::page::{self, AgentView, LoginFailure, MeView, Message, ProviderError, ReceivedClaim, View};
+use crate::page::{self, AgentView, LoginFailure, LogoutForm, MeView, Message, ProviderError, ReceivedClaim, View};
 use crate::session::{Opened, Session, cookie};
 use crate::telemetry::audit::{Action, Event};
 use crate::telemetry::metrics::LoginResult;
@@ -313,10 +313,12 @@ impl Desk<'_> {
             session_age: now.since(session.logged_in_at()),
             idle_left: left.idle,
             absolute_left: left.absolute,
-            logout_url: &self.site.endpoint("logout"),
-            logout_token: &session.logout_token(),
-            login_origin: login_host.map(|host| host.origin.as_str()),
-            provider_origin: self.visit.host.provider.origin.as_deref(),
+            logout: LogoutForm {
+                url: &self.site.endpoint("logout"),
+                token: &session.logout_token(),
+                login_origin: login_host.map(|host| host.origin.as_str()),
+                provider_origin: self.visit.host.provider.origin.as_deref(),
+            },
         };
         self.page(&Message::Me(view))
     }

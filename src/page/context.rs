@@ -27,6 +27,7 @@ pub(super) struct Context<'a> {
     reasons: Vec<String>,
     me: Option<Me<'a>>,
     form: Option<Form<'a>>,
+    logout: Option<Logout<'a>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -45,8 +46,13 @@ struct Me<'a> {
     session_age: String,
     idle_left: String,
     absolute_left: String,
-    logout_url: &'a str,
-    logout_token: &'a str,
+}
+
+/// The form that logs the agent out.
+#[derive(Debug, Serialize)]
+struct Logout<'a> {
+    url: &'a str,
+    token: &'a str,
 }
 
 #[derive(Debug, Serialize)]
@@ -76,6 +82,7 @@ impl<'a> Context<'a> {
             agent: message.agent().map(Agent::from),
             reasons: message.reasons().iter().map(|reason| shown(reason)).collect(),
             me: message.me().map(|me| Me::new(me, view.language)),
+            logout: message.logout().map(|form| Logout { url: form.url, token: form.token }),
             form: message.form().map(|form| Form::new(form, view.language)),
         }
     }
@@ -106,8 +113,6 @@ impl<'a> Me<'a> {
             session_age: duration(me.session_age, language),
             idle_left: duration(me.idle_left, language),
             absolute_left: duration(me.absolute_left, language),
-            logout_url: me.logout_url,
-            logout_token: me.logout_token,
         }
     }
 }

@@ -9,7 +9,7 @@ use http::header::{
 };
 
 use super::template::SEND_ITSELF;
-use super::{Language, Message};
+use super::{Language, MeView, Message, RefusedView};
 use crate::crypto::sha256;
 
 /// Header fields in the order they go out.
@@ -99,8 +99,8 @@ impl PagePolicy {
                 let script = if form.sends_itself { script_source() } else { String::new() };
                 policy(&format!("{script}style-src 'sha256-{}'", self.style_hash), "'self' https:")
             }
-            Message::Me(me) => {
-                let origins = [me.login_origin, me.provider_origin].into_iter().flatten();
+            Message::Me(MeView { logout, .. }) | Message::Refused(RefusedView { logout, .. }) => {
+                let origins = [logout.login_origin, logout.provider_origin].into_iter().flatten();
                 let origins: String = origins.filter(|o| is_origin(o)).map(|origin| format!(" {origin}")).collect();
                 let targets = if origins.is_empty() { "'self'".to_owned() } else { format!("'self' https:{origins}") };
                 policy(&format!("style-src 'sha256-{}'", self.style_hash), &targets)

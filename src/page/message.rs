@@ -81,14 +81,7 @@ pub enum Message<'a> {
         retry_url: &'a str,
     },
     /// 403: the rules of the route do not admit the agent.
-    Refused {
-        /// Who they are logged in as.
-        agent: AgentView<'a>,
-        /// The application's name.
-        application: &'a str,
-        /// The reasons that the rules give.
-        reasons: &'a [&'a str],
-    },
+    Refused(RefusedView<'a>),
     /// 401: a form was sent without a session.
     SessionEnded {
         /// Where to log in.
@@ -189,14 +182,34 @@ pub struct MeView<'a> {
     pub idle_left: Duration,
     /// Time left whatever happens.
     pub absolute_left: Duration,
-    /// Where the logout form goes.
-    pub logout_url: &'a str,
-    /// The token that the logout form carries, in a field called `token`.
-    pub logout_token: &'a str,
+    /// The way out.
+    pub logout: LogoutForm<'a>,
+}
+
+/// A form that logs the agent out.
+#[derive(Clone, Copy, Debug)]
+pub struct LogoutForm<'a> {
+    /// Where it goes.
+    pub url: &'a str,
+    /// What it carries, in a field called `token`.
+    pub token: &'a str,
     /// The origin of the `end_session_endpoint`, where logging out goes there.
     pub provider_origin: Option<&'a str>,
     /// The origin of the login host that a logout passes, where that is another one.
     pub login_origin: Option<&'a str>,
+}
+
+/// Why an agent does not get in.
+#[derive(Clone, Debug)]
+pub struct RefusedView<'a> {
+    /// Who they are logged in as.
+    pub agent: AgentView<'a>,
+    /// The application's name.
+    pub application: &'a str,
+    /// The reasons that the rules give.
+    pub reasons: &'a [&'a str],
+    /// The way to another account.
+    pub logout: LogoutForm<'a>,
 }
 
 /// A form that was kept.
@@ -231,7 +244,7 @@ impl Message<'_> {
         match self {
             Self::AmbiguousPath | Self::LoginExpired { .. } => StatusCode::BAD_REQUEST,
             Self::BadRequest { status, .. } => *status,
-            Self::ClaimProblem { .. } | Self::Refused { .. } => StatusCode::FORBIDDEN,
+            Self::ClaimProblem { .. } | Self::Refused(_) => StatusCode::FORBIDDEN,
             Self::FormGone { .. } => StatusCode::GONE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::LoginFailed { cause, .. } => cause.status(),
@@ -271,7 +284,7 @@ impl Message<'_> {
             Self::NoRoute => "no_route",
             Self::PayloadTooLarge => "payload_too_large",
             Self::ProviderUnavailable { .. } => "provider_unavailable",
-            Self::Refused { .. } => "refused",
+            Self::Refused(_) => "refused",
             Self::SessionEnded { .. } => "session_ended",
             Self::SignedOut { .. } => "signed_out",
             Self::StoreUnavailable { .. } => "store_unavailable",
@@ -330,7 +343,7 @@ impl<'a> Message<'a> {
             Self::NoRoute => "no-route",
             Self::PayloadTooLarge => "payload-too-large",
             Self::ProviderUnavailable { .. } => "provider-unavailable",
-            Self::Refused { .. } => "refused",
+            Self::Refused(_) => "refused",
             Self::SessionEnded { .. } => "session-ended",
             Self::SignedOut { .. } => "signed-out",
             Self::StoreUnavailable { .. } => "store-unavailable",
@@ -345,7 +358,7 @@ impl<'a> Message<'a> {
         match self {
             Self::Form(FormView { application, .. })
             | Self::Me(MeView { application, .. })
-            | Self::Refused { application, .. }
+            | Self::Refused(RefusedView { application, .. })
             | Self::UpstreamTimeout { application }
             | Self::UpstreamUnavailable { application } => Some(application),
             _ => None,
@@ -354,13 +367,20 @@ impl<'a> Message<'a> {
 
     pub(super) const fn agent(&self) -> Option<&AgentView<'a>> {
         match self {
-            Self::Me(MeView { agent, .. }) | Self::Refused { agent, .. } => Some(agent),
+            Self::Me(MeView { agent, .. }) | Self::Refused(RefusedView { agent, .. }) => Some(agent),
             _ => None,
         }
     }
 
     pub(super) const fn me(&self) -> Option<&MeView<'a>> {
         if let Self::Me(me) = self { Some(me) } else { None }
+    }
+
+    pub(super) const fn logout(&self) -> Option<LogoutForm<'a>> {
+        match self {
+            Self::Me(MeView { logout, .. }) | Self::Refused(RefusedView { logout, .. }) => Some(*logout),
+            _ => None,
+        }
     }
 
     pub(super) const fn form(&self) -> Option<&FormView<'a>> {
@@ -375,6 +395,6 @@ impl<'a> Message<'a> {
     }
 
     pub(super) const fn reasons(&self) -> &'a [&'a str] {
-        if let Self::Refused { reasons, .. } = self { reasons } else { &[] }
+        if let Self::Refused(refused) = self { refused.reasons } else { &[] }
     }
 }

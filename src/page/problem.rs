@@ -20,6 +20,12 @@ struct Problem<'a> {
     code: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     login_url: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    application: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    reasons: &'a [&'a str],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    contact: Option<&'a str>,
 }
 
 /// The problem that `message` is, in JSON.
@@ -32,6 +38,9 @@ pub(super) fn body(message: &Message<'_>, view: &View<'_>, wording: &Wording<'_>
         instance: utf8_percent_encode(view.request_id, NON_URL).to_string(),
         code: message.reason_code(),
         login_url: message.login_url(),
+        application: message.application(),
+        reasons: message.reasons(),
+        contact: view.contact,
     };
     serde_json::to_vec(&problem).expect("strings and numbers always serialise")
 }

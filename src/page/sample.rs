@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use super::{AgentView, FormView, LoginFailure, LoopCause, MeView, Message, ProviderError, ReceivedClaim};
+use super::{
+    AgentView, FormView, LoginFailure, LogoutForm, LoopCause, MeView, Message, ProviderError, ReceivedClaim,
+    RefusedView,
+};
 use crate::stash::{Content, Field, Value};
 
 const AGENT: AgentView<'_> = AgentView {
@@ -25,6 +28,13 @@ const CLAIMS: [ReceivedClaim<'_>; 7] = [
     claim("email", "Remote-User", "zoe.lefevre-dherouville@interieur.example.gouv.fr"),
     claim("groups", "X-Agent-Groups", "paie-lecture,paie-écriture"),
 ];
+
+const LOGOUT: LogoutForm<'_> = LogoutForm {
+    url: "/.portillon/logout",
+    token: "Jq3yXo1nJwF8Hc0kQk1Y0g",
+    login_origin: None,
+    provider_origin: Some("https://agentconnect.example.gouv.fr"),
+};
 
 const APPLICATION: &str = "paie";
 const FORM_URL: &str = "/.portillon/form?id=Jq3yXo1nJwF8Hc0kQk1Y0g";
@@ -70,8 +80,8 @@ pub(super) fn messages() -> Vec<Message<'static>> {
         Message::NoRoute,
         Message::PayloadTooLarge,
         Message::ProviderUnavailable { retry_url: RETRY_URL },
-        Message::Refused { agent: AGENT, application: APPLICATION, reasons: &REASONS },
-        Message::Refused { agent: AgentView::default(), application: APPLICATION, reasons: &[] },
+        Message::Refused(refused(AGENT, &REASONS)),
+        Message::Refused(refused(AgentView::default(), &[])),
         Message::SessionEnded { login_url: RETRY_URL },
         Message::SignedOut { everywhere: false, application_url: "/" },
         Message::SignedOut { everywhere: true, application_url: "/" },
@@ -105,6 +115,10 @@ fn form<'a>(content: &'a Content, sent: Option<Duration>) -> FormView<'a> {
     }
 }
 
+const fn refused<'a>(agent: AgentView<'a>, reasons: &'a [&'a str]) -> RefusedView<'a> {
+    RefusedView { agent, application: APPLICATION, reasons, logout: LOGOUT }
+}
+
 const fn me<'a>(claims: &'a [ReceivedClaim<'a>]) -> MeView<'a> {
     MeView {
         agent: AGENT,
@@ -114,9 +128,6 @@ const fn me<'a>(claims: &'a [ReceivedClaim<'a>]) -> MeView<'a> {
         session_age: Duration::from_secs(2 * 3600 + 41 * 60),
         idle_left: Duration::from_secs(42 * 60),
         absolute_left: Duration::from_secs(9 * 3600 + 18 * 60),
-        logout_url: "/.portillon/logout",
-        logout_token: "Jq3yXo1nJwF8Hc0kQk1Y0g",
-        login_origin: None,
-        provider_origin: Some("https://agentconnect.example.gouv.fr"),
+        logout: LOGOUT,
     }
 }

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::harness::agent::OTHER_SIRET;
+use crate::harness::browser::Form;
 use crate::harness::{Agent, DOCS, HOME, PAIE, Plan, Who, World};
 
 /// A world whose first application is for one organisation.
@@ -53,6 +54,21 @@ async fn a_refusal_says_why_and_who_the_agent_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_is_refused_changes_account_from_the_very_page() {
+    let world = reserved().await;
+    world.provider.log_in(&Agent::eloise());
+    let mut browser = world.browser();
+    let page = browser.open(HOME).await;
+    assert_eq!(page.status(), 403);
+    let form = Form::find(&page.response.text(), "/.portillon/logout").expect("a logout button");
+    let out = browser.post(&format!("https://{PAIE}{}", form.action), &form.body()).await;
+    assert_eq!(out.status(), 200, "{}", out.said());
+    assert!(!browser.has_session(PAIE));
+    world.log_in(&mut browser, &Agent::angela(), HOME).await;
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_absent_claim_satisfies_nothing() {
     // A7-2
     let world = reserved().await;
@@ -69,6 +85,9 @@ async fn a_script_of_a_refused_agent_learns_it_too() {
     browser.open(HOME).await;
     let response = browser.fetch("https://paie.test/api").await;
     assert_eq!((response.status, response.header("content-type")), (403, Some("application/problem+json")));
+    let problem: serde_json::Value = serde_json::from_str(&response.text()).unwrap();
+    assert_eq!((&problem["code"], &problem["application"]), (&json!("refused"), &json!("paie")));
+    assert_eq!(problem["reasons"], json!(["Réservé aux agents de la DINUM.", "Ou aux agents de l’État."]));
     world.finish().await;
 }
 

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::crypto::sha256;
-use crate::page::{AgentView, FormView, LoginFailure, LoopCause, MeView, ProviderError};
+use crate::page::{AgentView, FormView, LoginFailure, LogoutForm, LoopCause, MeView, ProviderError, RefusedView};
 use crate::stash::{self, Content, Field};
 
 const VIEW: View<'_> = View {
@@ -129,7 +129,8 @@ fn the_logout_form_may_lead_to_the_provider_and_nowhere_odd() {
         let Some(Message::Me(me)) = sample::messages().into_iter().find(|message| message.me().is_some()) else {
             panic!("the samples have one")
         };
-        let answer = pages().render(&Message::Me(MeView { provider_origin, ..me }), &VIEW);
+        let answer =
+            pages().render(&Message::Me(MeView { logout: LogoutForm { provider_origin, ..me.logout }, ..me }), &VIEW);
         between(headers(&answer)["content-security-policy"], "form-action ", ";").to_owned()
     };
     assert_eq!(form_action(None), "'self'");
@@ -149,11 +150,12 @@ fn what_a_client_or_a_provider_sent_is_escaped() {
     let samples = sample::messages();
     let form = samples.iter().find_map(|message| message.form().cloned()).unwrap();
     let form = FormView { content: &content, action: "https://a.fr/\"><script>", application: "<u>", ..form };
+    let logout = LogoutForm { url: "/\"><script>", token: "\"><script>", provider_origin: None, login_origin: None };
     for message in [
         Message::Form(form),
         Message::UnknownSite { host: "<script>alert(1)</script>\r\nSet-Cookie: x=1" },
         Message::ClaimProblem { claim: "\"><img src=x onerror=alert(1)>", malformed: true },
-        Message::Refused { agent, application: "<u>paie</u>", reasons: &reasons },
+        Message::Refused(RefusedView { agent, application: "<u>paie</u>", reasons: &reasons, logout }),
         Message::LoginFailed {
             cause: LoginFailure::from_provider_error("<script>", Some("\"><img>")),
             error: Some(ProviderError::new("<script>")),
@@ -196,6 +198,21 @@ fn a_script_gets_problem_details() {
     assert_eq!(problem["login_url"], login_url);
     assert_eq!(problem["instance"], "a%20b");
     assert_eq!(problem["detail"], "Connexion nécessaire. Cette adresse est réservée aux agents connectés.");
+}
+
+#[test]
+fn a_refusal_tells_a_script_why_and_whom_to_ask() {
+    let refusal = sample::messages().into_iter().find(|message| !message.reasons().is_empty()).unwrap();
+    let answer = pages().render(&refusal, &View { format: Format::Problem, ..VIEW });
+    let problem: Value = serde_json::from_slice(&answer.body).unwrap();
+    assert_eq!(
+        (answer.status, &problem["code"], &problem["application"]),
+        (StatusCode::FORBIDDEN, &"refused".into(), &"paie".into())
+    );
+    assert_eq!(problem["reasons"][1], "Cette application n’est pas ouverte aux stagiaires.");
+    assert_eq!(problem["contact"], "support-paie@example.gouv.fr");
+    let text = String::from_utf8_lossy(&answer.body).into_owned();
+    assert!(!text.contains("Zoé") && !text.contains("token"), "who the agent is, is for the agent: {text}");
 }
 
 #[test]

@@ -27,7 +27,7 @@ pub(super) fn wording<'a>(message: &Message<'a>, provider: &str) -> Wording<'a> 
         Message::NoRoute => no_route(),
         Message::PayloadTooLarge => payload_too_large(),
         Message::ProviderUnavailable { retry_url } => login::provider_unavailable(provider).link(RETRY, retry_url),
-        Message::Refused { application, .. } => refused(application),
+        Message::Refused(refusal) => refused(refusal.application, provider),
         Message::SessionEnded { login_url } => session_ended(login_url),
         Message::SignedOut { everywhere, application_url } => {
             signed_out(*everywhere, provider).link("Log in again", application_url)
@@ -84,12 +84,16 @@ fn payload_too_large() -> Wording<'static> {
     .advise("Make the file smaller, or send it in several parts.")
 }
 
-fn refused(application: &str) -> Wording<'static> {
+fn refused(application: &str, provider: &str) -> Wording<'static> {
     let application = shown(application);
     Wording::say(
         "Access refused",
         format!("The login succeeded, but this account has no access to the application “{application}”."),
     )
+    .advise(format!(
+        "{provider} remembers the account that you used: to log in again without logging out first would give the same \
+         one. Log out, then come back to the application and choose the other account."
+    ))
 }
 
 fn session_ended(login_url: &str) -> Wording<'_> {

@@ -27,7 +27,7 @@ pub(super) fn wording<'a>(message: &Message<'a>, provider: &str) -> Wording<'a> 
         Message::NoRoute => no_route(),
         Message::PayloadTooLarge => payload_too_large(),
         Message::ProviderUnavailable { retry_url } => login::provider_unavailable(provider).link(RETRY, retry_url),
-        Message::Refused { application, .. } => refused(application),
+        Message::Refused(refusal) => refused(refusal.application, provider),
         Message::SessionEnded { login_url } => session_ended(login_url),
         Message::SignedOut { everywhere, application_url } => {
             signed_out(*everywhere, provider).link("Se reconnecter", application_url)
@@ -91,12 +91,16 @@ fn payload_too_large() -> Wording<'static> {
     .advise("Réduisez la taille du fichier, ou envoyez-le en plusieurs fois.")
 }
 
-fn refused(application: &str) -> Wording<'static> {
+fn refused(application: &str, provider: &str) -> Wording<'static> {
     let application = shown(application);
     Wording::say(
         "Accès refusé",
         format!("La connexion a réussi, mais ce compte n’a pas accès à l’application «\u{a0}{application}\u{a0}»."),
     )
+    .advise(format!(
+        "{provider} se souvient du compte utilisé\u{a0}: se reconnecter sans s’être déconnecté redonnerait le même. \
+         Déconnectez-vous, puis revenez à l’application et choisissez l’autre compte."
+    ))
 }
 
 fn session_ended(login_url: &str) -> Wording<'_> {
