@@ -18,7 +18,9 @@ const CALLS: [&str; 5] = [".because(", "LoginResult::Failed(", "Reply::new(", "R
 const FIELDS: [&str; 5] = ["code: \"", "error, \"", "reason: \"", "reason = \"", "request_id, \""];
 /// What a snippet that is no whole configuration is read with.
 const PROVIDER: &str = "[provider]\nenvironment = \"integration\"\nclient_id = \"x\"\n\
-                        client_secret = { credential = \"client_secret\" }\n";
+                        client_secret = { credential = \"client_secret\" }\n\
+                        scope = [\"openid\", \"given_name\", \"usual_name\", \"email\", \"uid\", \"siret\", \"idp_id\", \
+                        \"roles\", \"custom\", \"organizational_unit\", \"belonging_population\"]\n";
 
 #[test]
 fn every_reason_code_is_in_the_operations_manual() {
@@ -49,7 +51,7 @@ fn every_configuration_shown_can_be_used() {
     // An error means that it is installed already: certificates cannot be read without.
     let _ = aws_lc_rs::default_provider().install_default();
     let folder = tempfile::tempdir().expect("a folder");
-    write_certificates(folder.path());
+    write_files(folder.path());
     let mut complete = 0;
     for (document, snippet) in documents().iter().flat_map(|name| snippets(name).map(move |snippet| (name, snippet))) {
         complete += usize::from(snippet.complete);
@@ -120,17 +122,20 @@ fn snippets(name: &str) -> impl Iterator<Item = Snippet> {
         .split("```toml")
         .skip(1)
         .filter_map(|rest| rest.split("```").next()?.split_once('\n'))
+        // Cases are no configuration: tests/cookbook.rs tries them.
+        .filter(|(mark, _)| mark.trim() != "case")
         .map(|(mark, text)| Snippet { text: text.to_owned(), complete: mark.trim() == "complete" })
         .collect();
     blocks.into_iter()
 }
 
-/// Certificates and keys under the names that the documents use.
-fn write_certificates(folder: &Path) {
+/// Certificates, keys and lists under the names that the documents use.
+fn write_files(folder: &Path) {
     let made =
         rcgen::generate_simple_self_signed(vec!["rh.interne.example.gouv.fr".to_owned()]).expect("a certificate");
     fs::create_dir_all(folder.join("tls")).expect("the folder is writable");
     let files = [
+        ("sirets.txt", "13002526500013\n".to_owned()),
         ("application-ca.pem", made.cert.pem()),
         ("tls/fullchain.pem", made.cert.pem()),
         ("tls/privkey.pem", made.signing_key.serialize_pem()),

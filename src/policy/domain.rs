@@ -1,6 +1,6 @@
 //! The domain of an e-mail address (`email_domain`): exact, or everything below `.suffix`, label by label.
 
-use std::collections::HashSet;
+use foldhash::HashSet;
 
 use super::condition::Outcome;
 

@@ -3,7 +3,9 @@
 //! A pattern without either is looked up, and so is one whose only `*` ends it: by its length, whatever the number of
 //! patterns. Those of any other shape are tried one by one, so there is a limit to them.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
+
+use foldhash::HashSet;
 
 use super::condition::Outcome;
 

@@ -1,6 +1,6 @@
 //! The values that a condition on a claim accepts, compared byte for byte and type for type.
 
-use std::collections::HashSet;
+use foldhash::HashSet;
 
 use super::condition::Outcome;
 use crate::identity::ClaimValue;

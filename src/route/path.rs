@@ -4,10 +4,10 @@
 //! dot segments, `//`, `;`, `\`, encoded slashes, backslashes, `%`, NUL and control bytes, and bytes that are no UTF-8.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
 
+use foldhash::HashMap;
 use percent_encoding::percent_decode_str;
 
 /// The path of a request: the bytes that came, and what rules are matched on.
@@ -138,7 +138,7 @@ pub struct PathMap<T> {
 
 impl<T> Default for PathMap<T> {
     fn default() -> Self {
-        Self { things: HashMap::new(), longest: 0 }
+        Self { things: HashMap::default(), longest: 0 }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The routes of a site: by authority, then by the longest path prefix.
 
-use std::collections::HashMap;
+use foldhash::HashMap;
 
 use super::authority::Authority;
 use super::path::{PathMap, PathPrefix, RequestPath};
@@ -34,7 +34,7 @@ pub enum Lookup<'t, R> {
 
 impl<R> Default for Table<R> {
     fn default() -> Self {
-        Self { hosts: HashMap::new() }
+        Self { hosts: HashMap::default() }
     }
 }
 
