@@ -9,6 +9,7 @@ use rustls::crypto::aws_lc_rs;
 
 use crate::config::{self, Diagnostic, Loaded, Purpose, Severity};
 
+mod ask;
 pub mod check;
 pub mod demo;
 pub mod explain;

@@ -170,6 +170,7 @@ pub async fn start(config: Config, options: Options) -> Result<Running, StartErr
     let (live, recorder) = Live::new(records.clone());
     let services = Services {
         live,
+        recent: Arc::default(),
         stash: Arc::new(Stash::new(Arc::clone(&keys), options.clock.clone(), records.clone())),
         redeemed: Redeemed::new(records.clone()),
         refresher: Arc::new(Refresher::new(records.clone())),

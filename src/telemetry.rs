@@ -5,6 +5,7 @@ pub mod audit;
 mod json_line;
 pub mod log;
 pub mod metrics;
+pub mod recent;
 
 /// What became of a request.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]

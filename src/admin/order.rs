@@ -12,6 +12,7 @@ use crate::crypto::aead::Purpose;
 use crate::crypto::key_ring::KeyRing;
 use crate::crypto::{base64url, sha256};
 use crate::live::{LiveSession, Selection};
+use crate::telemetry::recent::Told;
 
 const ORDER: Purpose = Purpose::new("admin order");
 const REPORT: Purpose = Purpose::new("admin report");
@@ -35,6 +36,8 @@ pub enum Order {
     List(Selection),
     /// To end sessions, on every gateway of the group.
     End(Selection),
+    /// To tell what this gateway decided about a request, by its identifier.
+    Tell(String),
 }
 
 /// What became of it.
@@ -50,6 +53,8 @@ pub enum Report {
         /// the store answers.
         stored: bool,
     },
+    /// What was decided, where that is still known.
+    Decided(Option<Box<Told>>),
     /// The store does not answer, says this.
     Unavailable(String),
 }

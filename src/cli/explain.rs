@@ -1,4 +1,5 @@
-//! `portillon explain METHOD URL`: why somebody gets in, or does not, from the configuration alone.
+//! `portillon explain METHOD URL`: why somebody gets in, or does not, from the configuration alone; with `--request-id`,
+//! what a running gateway decided, and why.
 
 use std::fs;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -9,20 +10,28 @@ use std::process::ExitCode;
 use http::Method;
 use serde_json::{Map, Value, json};
 
+use super::ask::{ask, unasked};
 use super::{configuration, say};
-use crate::clock::{Clock, Timestamp};
+use crate::admin::order::{Order, Report};
+use crate::clock::{Clock, Timestamp, utc};
 use crate::config::{Config, DEFAULT_FILE, Purpose};
 use crate::explain::{self, Agent, AgentError, Answer, Explainer, Paint, Question};
 use crate::policy::Zone;
 use crate::route::PageUrl;
+use crate::telemetry::recent::Told;
 
 /// The command line of `portillon explain`.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// The method of the request
-    method: Method,
+    #[arg(required_unless_present = "request_id")]
+    method: Option<Method>,
     /// The page, in full: https://paie.example.gouv.fr/bulletins
-    url: PageUrl,
+    #[arg(required_unless_present = "request_id")]
+    url: Option<PageUrl>,
+    /// A request that a running gateway answered lately, by the identifier on the agent's page and in the log
+    #[arg(long, value_name = "ID", conflicts_with_all = ["method", "url", "agent", "claim", "anonymous", "client", "at"])]
+    request_id: Option<String>,
     /// The configuration; files in routes.d beside it belong to it
     #[arg(long, value_name = "FILE", default_value = DEFAULT_FILE)]
     config: PathBuf,
@@ -53,7 +62,11 @@ pub fn execute(args: &Args) -> ExitCode {
         Ok(loaded) => loaded,
         Err(code) => return code,
     };
-    match answered(args, &loaded.config) {
+    let answered = match &args.request_id {
+        Some(request_id) => recalled(args, &loaded.config, request_id),
+        None => answered(args, &loaded.config),
+    };
+    match answered {
         Ok((told, allowed)) => match io::stdout().write_all(told.as_bytes()) {
             Ok(()) if allowed => ExitCode::SUCCESS,
             _ => ExitCode::FAILURE,
@@ -69,7 +82,8 @@ fn answered(args: &Args, config: &Config) -> Result<(String, bool), String> {
     let described = described(args)?;
     let explainer = Explainer::new(config);
     let now = args.at.unwrap_or_else(|| Clock::system().now());
-    let question = Question { method: &args.method, url: &args.url, agent: None, client: args.client, now };
+    let (Some(method), Some(url)) = (&args.method, &args.url) else { return Err("which request?".to_owned()) };
+    let question = Question { method, url, agent: None, client: args.client, now };
     let provider = explainer.answer(&question).candidates.first().map(|route| route.provider.as_str());
     let agent = match described.map(|claims| Agent::new(&claims, config, provider)).transpose() {
         Ok(agent) => agent,
@@ -84,6 +98,54 @@ fn answered(args: &Args, config: &Config) -> Result<(String, bool), String> {
         in_words(&question, &answer, (args, agent.as_ref()))
     };
     Ok((told, answer.outcome.is_allowed()))
+}
+
+/// What a running gateway decided about a request, and what the configuration says of the same request now.
+fn recalled(args: &Args, config: &Config, request_id: &str) -> Result<(String, bool), String> {
+    let report = ask(config, Order::Tell(request_id.to_owned())).map_err(|error| format!("error: {error}"))?;
+    let Report::Decided(told) = report else { return Err(format!("error: {}", unasked())) };
+    let told = told.ok_or_else(|| {
+        format!("the gateway does not remember {request_id}: it keeps the last thousand refusals and logins, and as many others")
+    })?;
+    let method: Method = told.method.parse().map_err(|_| "the request had a method that is none".to_owned())?;
+    let url: PageUrl = format!("{}://{}{}", config.server.external_scheme.as_str(), told.host, told.path)
+        .parse()
+        .map_err(|error| format!("the request was for no page: {error}"))?;
+    let question =
+        Question { method: &method, url: &url, agent: told.claims.as_ref(), client: told.client, now: told.at };
+    let explainer = Explainer::new(config);
+    let answer = explainer.answer(&question);
+    let allowed = told.decision.starts_with("permit");
+    let text = if args.json {
+        let mut json = explain::json(&answer);
+        if let Some(members) = json.as_object_mut() {
+            members.insert("decided".to_owned(), decided(&told));
+        }
+        format!("{json:#}\n")
+    } else {
+        let session = told.session.as_deref().unwrap_or("-");
+        let by = told.route.as_deref().unwrap_or("-");
+        format!(
+            "decided: {} ({}), status {}, route {by}, session {session}, {}\n\nBy the configuration as it is now:\n\n{}",
+            told.decision,
+            told.reason,
+            told.status,
+            utc::format_extended(told.at),
+            explain::text(&question, &answer, paint()),
+        )
+    };
+    Ok((text, allowed))
+}
+
+fn decided(told: &Told) -> Value {
+    json!({
+        "decision": told.decision,
+        "reason": told.reason,
+        "status": told.status,
+        "route": told.route,
+        "session": told.session,
+        "time": utc::format_extended(told.at),
+    })
 }
 
 /// The claims that the command line describes; none where nobody is logged in.

@@ -1,6 +1,6 @@
 //! `portillon sessions list|revoke`: who is logged in, and no longer.
 //!
-//! It asks a running gateway through its admin listener, with the gateway's own keys for a proof ([`Order`]).
+//! It asks a running gateway ([`ask`]).
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -8,27 +8,13 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use http_body_util::{BodyExt as _, Full, Limited};
-use hyper::client::conn::http1;
-use hyper::{Method, Request};
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
-use tokio::runtime::Builder;
-use tokio::time::timeout;
 
+use super::ask::{OrderError, ask, unasked};
 use super::{configuration, counted, say};
-use crate::admin::order::{self, Order, Report};
+use crate::admin::order::{Order, Report};
 use crate::clock::{Clock, Timestamp};
 use crate::config::{Config, DEFAULT_FILE, Purpose};
-use crate::crypto::key_ring::{KeyRing, KeyRingError};
-use crate::listener::Address;
 use crate::live::{LiveSession, Selection};
-
-/// How long the gateway may take.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// The longest report, in bytes.
-const LONGEST_REPORT: usize = 256 * 1024 * 1024;
 
 /// Lists and ends the sessions of a running gateway and its group.
 #[derive(Args, Debug)]
@@ -97,26 +83,6 @@ impl From<Which> for Selection {
     }
 }
 
-#[derive(Debug, thiserror::Error)]
-enum OrderError {
-    #[error("[admin] listen names no address: there is nobody to ask")]
-    NoAdmin,
-    #[error(transparent)]
-    Keys(#[from] KeyRingError),
-    #[error("the gateway does not answer at {0}: {1}")]
-    Unreachable(String, #[source] io::Error),
-    #[error("the gateway at {0} does not answer in time")]
-    Late(String),
-    #[error("the gateway refuses: it has other keys than keys_dir, or another time than this machine")]
-    Refused,
-    #[error("the gateway's answer is none: {0}")]
-    Answer(String),
-    #[error("the store does not answer: {0}")]
-    Unavailable(String),
-    #[error(transparent)]
-    Output(#[from] io::Error),
-}
-
 /// Gives the order, and tells what became of it: 1 where nothing did.
 #[must_use]
 pub fn execute(args: SessionsArgs) -> ExitCode {
@@ -134,7 +100,7 @@ fn run(config: &Config, action: Action) -> Result<ExitCode, OrderError> {
     let mut out = io::stdout().lock();
     match action {
         Action::List { whose, json } => {
-            let Report::Sessions(sessions) = asked(config, Order::List(whose.into()))? else { return Err(unasked()) };
+            let Report::Sessions(sessions) = ask(config, Order::List(whose.into()))? else { return Err(unasked()) };
             if json {
                 print_json(&sessions, &mut out)?;
             } else {
@@ -144,7 +110,7 @@ fn run(config: &Config, action: Action) -> Result<ExitCode, OrderError> {
         }
         Action::Revoke { which } => {
             let selection = Selection::from(which);
-            let Report::Ended { known, stored } = asked(config, Order::End(selection.clone()))? else {
+            let Report::Ended { known, stored } = ask(config, Order::End(selection.clone()))? else {
                 return Err(unasked());
             };
             writeln!(out, "{} ended", counted(known, "session"))?;
@@ -155,51 +121,6 @@ fn run(config: &Config, action: Action) -> Result<ExitCode, OrderError> {
             Ok(if found { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
     }
-}
-
-fn asked(config: &Config, order: Order) -> Result<Report, OrderError> {
-    let address = config.admin.iter().find_map(Address::tcp).ok_or(OrderError::NoAdmin)?;
-    let keys = KeyRing::load(&config.server.keys_dir)?;
-    let sealed = order.seal(&keys, Clock::system().now());
-    let runtime = Builder::new_current_thread().enable_all().build()?;
-    let answer = runtime
-        .block_on(async { timeout(PATIENCE, post(&address.to_string(), sealed.clone())).await })
-        .map_err(|_| OrderError::Late(address.to_string()))??;
-    match Report::open(&answer, &sealed, &keys) {
-        Some(Report::Unavailable(error)) => Err(OrderError::Unavailable(error)),
-        Some(report) => Ok(report),
-        None => Err(unasked()),
-    }
-}
-
-async fn post(address: &str, sealed: String) -> Result<String, OrderError> {
-    let stream =
-        TcpStream::connect(address).await.map_err(|error| OrderError::Unreachable(address.to_owned(), error))?;
-    let wrong = |error: hyper::Error| OrderError::Answer(error.to_string());
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(wrong)?;
-    let connection = tokio::spawn(connection);
-    let request = Request::builder()
-        .method(Method::POST)
-        .uri(order::PATH)
-        .header("host", address)
-        .body(Full::<bytes::Bytes>::from(sealed))
-        .map_err(|error| OrderError::Answer(error.to_string()))?;
-    let response = sender.send_request(request).await.map_err(wrong)?;
-    let status = response.status();
-    if status == hyper::StatusCode::FORBIDDEN {
-        return Err(OrderError::Refused);
-    }
-    let body = Limited::new(response.into_body(), LONGEST_REPORT).collect().await;
-    let body = body.map_err(|error| OrderError::Answer(error.to_string()))?.to_bytes();
-    connection.abort();
-    if !status.is_success() {
-        return Err(OrderError::Answer(status.to_string()));
-    }
-    String::from_utf8(body.to_vec()).map_err(|_| unasked())
-}
-
-fn unasked() -> OrderError {
-    OrderError::Answer("another version of Portillon, or not Portillon at all".to_owned())
 }
 
 fn print_json(sessions: &[LiveSession], out: &mut impl Write) -> Result<(), OrderError> {

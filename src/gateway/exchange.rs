@@ -26,6 +26,7 @@ use crate::telemetry::Decision as Decided;
 use crate::telemetry::audit::{Action, Event};
 use crate::telemetry::log::Access;
 use crate::telemetry::metrics::Open;
+use crate::telemetry::recent::Remembered;
 use crate::upstream::Hold;
 
 /// What is counted where the agent left before any answer.
@@ -363,6 +364,25 @@ impl Exchange {
             upstream: self.upstream_time,
         }
         .emit();
+        self.remember(status);
+    }
+
+    /// Keeps the decision for operators who ask for it. Nobody needs what was asked after that.
+    fn remember(&mut self, status: u16) {
+        let Some(Asked { method, host, path, client }) = self.asked.take() else { return };
+        self.site.services.recent.remember(Remembered {
+            request_id: self.request_id.clone(),
+            at: self.site.services.clock.now(),
+            method,
+            host,
+            path,
+            client,
+            route: self.route().map(|route| route.name.clone()),
+            session: self.session().cloned(),
+            decision: self.decision,
+            reason: self.reason,
+            status,
+        });
     }
 }
 

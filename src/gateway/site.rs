@@ -34,6 +34,7 @@ use crate::store::records::Records;
 use crate::store::{self, Revocations};
 use crate::telemetry::audit::Audit;
 use crate::telemetry::metrics::{Metrics, RouteMetrics};
+use crate::telemetry::recent::Recent;
 use crate::upstream::Upstream;
 
 /// What outlives a reload.
@@ -55,6 +56,8 @@ pub struct Services {
     pub records: Records,
     /// Who is logged in.
     pub live: Live,
+    /// What was decided lately.
+    pub recent: Arc<Recent>,
     /// What is counted.
     pub metrics: Metrics,
 }

@@ -32,6 +32,7 @@ async fn carried_out(site: &Site, order: Order) -> Result<Report, RecordError> {
             Ok(Report::Sessions(sessions))
         }
         Order::End(selection) => end(site, selection).await,
+        Order::Tell(request_id) => Ok(Report::Decided(site.services.recent.find(&request_id).map(Box::new))),
     }
 }
 

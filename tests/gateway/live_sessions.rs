@@ -18,12 +18,12 @@ use crate::redis::{PATIENCE, Server};
 const DOCS: &str = "https://docs.test/";
 
 /// The binary and the gateway see the same time of day.
-async fn plan() -> Plan {
+pub async fn plan() -> Plan {
     Plan::at(Clock::system()).await
 }
 
 /// The configuration of the gateway, with the address that its admin listener really has.
-fn configuration(world: &World) -> PathBuf {
+pub fn configuration(world: &World) -> PathBuf {
     let mut site = world.site.clone();
     site.set("admin", "listen", &format!("[\"{}\"]", world.gateway().admin));
     let file = world.folder.path().join("operator.toml");
@@ -37,7 +37,7 @@ async fn sessions(world: &World, words: &str) -> Output {
     tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
 }
 
-fn said(output: &Output) -> String {
+pub fn said(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 

@@ -35,6 +35,7 @@ mod policy;
 mod provider_logout;
 mod providers;
 mod proxying;
+mod recalled;
 mod refresh;
 mod reload;
 mod responses;
