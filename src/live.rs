@@ -254,13 +254,17 @@ impl Recorder {
         let of = |session: &LiveSession| (session.sub.clone(), session.host.clone());
         let sessions = listed(&self.records, |session| limited.contains_key(&of(session)) && !is_over(session)).await;
         let Ok(sessions) = sessions else { return };
-        let mut held: HashMap<Holder, u32> = HashMap::new();
+        let mut held: HashMap<Holder, Vec<Name>> = HashMap::new();
         for session in &sessions {
             let holder = of(session);
             let Some(limit) = limited.get(&holder) else { continue };
-            let number = held.entry(holder).or_default();
-            *number += 1;
-            if *number > limit.get() {
+            let logins = held.entry(holder).or_default();
+            // To end one session of a login ends the login: those of one browser, whose tabs came at once, count as one.
+            if logins.contains(&session.name) {
+                continue;
+            }
+            logins.push(session.name);
+            if logins.len() > limit.get() as usize {
                 tracing::info!(session = session.session, reason = "max_per_agent", "the agent's oldest session ends");
                 end(session);
             }
