@@ -178,6 +178,7 @@ impl ProxyHttp for Gateway {
                 Click::Refused(reply) => *reply,
             },
             Decision::Keep(keep) => keep::keep(session, &exchange.site, *keep, &exchange.request_id).await?,
+            Decision::Leave(visit) => endpoint::leave(&exchange.site, &visit, &exchange.request_id).await,
             Decision::Login(visit) => endpoint::begin_login(&exchange.site, &visit, &exchange.request_id).await,
             Decision::Reply(reply) => *reply,
         };

@@ -134,6 +134,8 @@ pub enum Decision {
     Forward(Box<Forward>),
     /// A form is kept until its agent has logged in.
     Keep(Box<Keep>),
+    /// The agent, whose session is over, leaves.
+    Leave(Box<Visit>),
     /// The agent logs in first.
     Login(Box<Visit>),
     /// It ends here.
@@ -270,9 +272,7 @@ impl Desk<'_, '_> {
         let login_url = self.login_url();
         match self.request.kind() {
             Kind::Navigation if self.is_logout(route) => {
-                // Nobody is logged in: a login for the sake of a logout would be absurd.
-                let reply = Reply::see_other(&route.host.provider.post_logout_redirect_path, "no_session");
-                Decision::Reply(Box::new(reply))
+                Decision::Leave(self.visit(&route.host, Some(route), opened))
             }
             Kind::Navigation if rounds::count(&self.request.cookies) >= rounds::MOST => self.looped(route, &opened),
             Kind::Navigation => Decision::Login(self.visit(&route.host, Some(route), opened)),

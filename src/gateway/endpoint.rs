@@ -54,6 +54,15 @@ pub async fn begin_login(site: &Site, visit: &Visit, request_id: &str) -> Reply 
     Desk { site, visit, request_id }.begin(ReturnTo::or_root(&visit.target), 0).await
 }
 
+/// Ends what a session that is past its limits began, where its agent asks the application to log them out.
+pub async fn leave(site: &Site, visit: &Visit, request_id: &str) -> Reply {
+    match visit.opened.to_end() {
+        Some(session) => Desk { site, visit, request_id }.leave(session, "application_logout").await,
+        // Nobody is logged in: a login for the sake of a logout would be absurd.
+        None => Reply::see_other(&visit.host.provider.post_logout_redirect_path, "no_session"),
+    }
+}
+
 struct Desk<'d> {
     site: &'d Site,
     visit: &'d Visit,
@@ -254,7 +263,7 @@ impl Desk<'_> {
             let asked = self.logout_asked_by_another_host();
             return asked.unwrap_or_else(|| Reply::see_other(&self.site.endpoint("me"), "logout_asked"));
         }
-        let Some(session) = self.visit.opened.valid() else {
+        let Some(session) = self.visit.opened.to_end() else {
             return Reply::see_other(&self.visit.host.provider.post_logout_redirect_path, "no_session")
                 .with_cookies(logout::forget(&self.visit.cookies));
         };
@@ -263,9 +272,13 @@ impl Desk<'_> {
         if self.visit.from_elsewhere || !token.is_some_and(|token| session.accepts_logout_token(&token)) {
             return self.page(&Message::BadRequest { code: "logout_token", status: StatusCode::FORBIDDEN });
         }
+        self.leave(session, "logged_out").await
+    }
+
+    async fn leave(&self, session: &Session, reason: &'static str) -> Reply {
         let ending = end_session(self.site, &self.visit.host, session, &self.visit.cookies);
         tracing::info!(request_id = self.request_id, session = session.pseudonym(), "logged out");
-        self.note(Action::Logout, true, "logged_out", Some(session));
+        self.note(Action::Logout, true, reason, Some(session));
         let ended = ending.settled().await;
         Reply::see_other(&ended.location, "logged_out").with_cookies(ended.cookies)
     }

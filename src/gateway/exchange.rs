@@ -138,12 +138,13 @@ impl Exchange {
             Decision::Endpoint(..) => (Decided::Own, "endpoint"),
             Decision::Forward(forward) if forward.permit.session().is_some() => (Decided::PermitAgent, "session"),
             Decision::Forward(_) => (Decided::PermitPublic, "public_rule"),
+            Decision::Leave(_) => (Decided::Refuse, "no_session"),
             Decision::Login(_) => (Decided::Login, "no_session"),
             Decision::Keep(keep) => (Decided::Refuse, keep.otherwise.reason),
             Decision::Reply(reply) => (Decided::Refuse, reply.reason),
         };
         (self.kept_from, self.kept_out) = match decision {
-            Decision::Endpoint(_, visit) | Decision::Login(visit) => {
+            Decision::Endpoint(_, visit) | Decision::Leave(visit) | Decision::Login(visit) => {
                 (visit.route.clone(), visit.opened.valid().cloned())
             }
             Decision::Forward(_) => (None, None),

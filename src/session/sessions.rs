@@ -74,6 +74,15 @@ impl Opened {
             Self::Ended | Self::Expired(_) | Self::None | Self::NotYet | Self::Unreadable(_) => None,
         }
     }
+
+    /// The session that a logout ends: one that is past its limits here may have begun others, which are not.
+    #[must_use]
+    pub const fn to_end(&self) -> Option<&Arc<Session>> {
+        match self {
+            Self::Expired(session) => Some(session),
+            _ => self.valid(),
+        }
+    }
 }
 
 impl Sessions {

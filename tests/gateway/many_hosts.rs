@@ -350,3 +350,57 @@ async fn a_form_that_met_an_expired_session_waits_for_the_login_at_the_login_hos
     assert!(page.said().contains("un an et demi"), "{}", page.said());
     world.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tabs_of_one_login_are_one_session_for_the_limit() {
+    let mut plan = Plan::new().await;
+    plan.site.log_in_at(LOGIN).set("session", "max_per_agent", "1");
+    let world = plan.start().await;
+    let mut browser = world.browser();
+    let mut callbacks = Vec::new();
+    for tab in 0..3 {
+        callbacks.push((tab, browser.up_to_callback(&format!("https://docs.test/{tab}")).await));
+    }
+    for (tab, callback) in callbacks {
+        world.expects(&Agent::angela(), &format!("GET /{tab}"));
+        assert_eq!(browser.arrive(callback.as_str()).await.status(), 200);
+    }
+    // The limit is looked at within a fifth of a second.
+    tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
+    world.upstream.tolerates(&Agent::angela(), "GET /");
+    assert_eq!(browser.fetch(AT_DOCS).await.status, 200, "the agent has one browser, and is still logged in");
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_logout_of_a_login_host_that_was_idle_ends_what_its_login_began() {
+    let world = world().await;
+    let mut browser = world.logged_in(&Agent::angela()).await;
+    let page = browser.open("https://login.test/.portillon/me").await;
+    let form = crate::harness::browser::Form::find(&page.response.text(), "/.portillon/logout").unwrap();
+    world.advance(40);
+    arrives(&world, &mut browser, &Agent::angela(), "https://paie.test/encore").await;
+    world.advance(40);
+    let page = browser.post("https://login.test/.portillon/logout", &form.body()).await;
+    assert!(page.url.path().ends_with("/signed-out") && page.said().contains("toutes"), "{:?}", page.url);
+    world.upstream.tolerates(&Agent::angela(), "GET /");
+    assert_eq!(browser.fetch(HOME).await.status, 401, "the page said that every session is over");
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_applications_logout_after_an_idle_hour_ends_what_the_login_began() {
+    let mut plan = Plan::new().await;
+    plan.site.log_in_at(LOGIN).route("docs").line(r#"logout_paths = ["/quitter"]"#);
+    let world = plan.start().await;
+    let mut browser = world.logged_in(&Agent::angela()).await;
+    arrives(&world, &mut browser, &Agent::angela(), AT_DOCS).await;
+    world.advance(40);
+    arrives(&world, &mut browser, &Agent::angela(), "https://paie.test/encore").await;
+    world.advance(40);
+    let page = browser.open("https://docs.test/quitter").await;
+    assert!(page.url.path().ends_with("/signed-out") && page.said().contains("toutes"), "{:?}", page.url);
+    world.upstream.tolerates(&Agent::angela(), "GET /");
+    assert_eq!(browser.fetch(HOME).await.status, 401, "the page said that every session is over");
+    world.finish().await;
+}
