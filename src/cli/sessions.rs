@@ -159,9 +159,13 @@ fn row(session: &LiveSession, now: Timestamp) -> [String; 8] {
     ]
 }
 
-/// What came from outside writes no control sequence to a terminal.
+/// What came from outside writes no control sequence to a terminal, and moves or hides nothing on it.
 fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    text.chars().map(|c| if c.is_control() || is_unseen(c) { '\u{fffd}' } else { c }).collect()
+}
+
+const fn is_unseen(c: char) -> bool {
+    matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 fn ago(time: Duration) -> String {
@@ -185,5 +189,10 @@ mod tests {
     #[test]
     fn a_browser_writes_nothing_to_the_terminal_of_an_operator() {
         assert_eq!(plain("curl\u{1b}[2J\n"), "curl\u{fffd}[2J\u{fffd}");
+    }
+
+    #[test]
+    fn no_name_changes_the_order_of_what_an_operator_reads() {
+        assert_eq!(plain("a\u{202e}b\u{2028}c\u{200b}"), "a\u{fffd}b\u{fffd}c\u{fffd}");
     }
 }
