@@ -117,7 +117,13 @@ fn run(config: &Config, action: Action) -> Result<ExitCode, OrderError> {
             if !stored {
                 say("warning: ended on this gateway only; the others learn of it once the store answers");
             }
-            let found = known > 0 || !matches!(selection, Selection::Session(_));
+            // A session, or an agent by e-mail, is found in the list or not at all.
+            let by_list = match &selection {
+                Selection::Session(_) => true,
+                Selection::Agent(agent) => agent.contains('@'),
+                Selection::All | Selection::IdentityProvider(_) => false,
+            };
+            let found = known > 0 || !by_list;
             Ok(if found { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
     }

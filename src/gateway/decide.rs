@@ -271,9 +271,7 @@ impl Desk<'_, '_> {
     fn unauthenticated(&self, route: &Arc<Route>, opened: Opened) -> Decision {
         let login_url = self.login_url();
         match self.request.kind() {
-            Kind::Navigation if self.is_logout(route) => {
-                Decision::Leave(self.visit(&route.host, Some(route), opened))
-            }
+            Kind::Navigation if self.is_logout(route) => Decision::Leave(self.visit(&route.host, Some(route), opened)),
             Kind::Navigation if rounds::count(&self.request.cookies) >= rounds::MOST => self.looped(route, &opened),
             Kind::Navigation => Decision::Login(self.visit(&route.host, Some(route), opened)),
             Kind::Form | Kind::Frame => {

@@ -12,7 +12,8 @@ pub(super) async fn obey(site: &Site, sealed: &str) -> Option<String> {
     let services = &site.services;
     let (keys, now) = (services.keys.load(), services.clock.now());
     let order = Order::open(sealed, &keys, now)?;
-    let until = now.plus(GOOD_FOR * 2);
+    // Gateways whose clocks differ take it for current at different times.
+    let until = now.plus(GOOD_FOR * 5);
     let is_new = services.records.put_new(Table::OneTimeUse, &Key::of("order", sealed.as_bytes()), &(), until).await;
     let report = match is_new {
         Ok(true) => carried_out(site, order).await,
@@ -46,36 +47,44 @@ async fn alive(site: &Site, selection: &Selection) -> Result<Vec<LiveSession>, R
 }
 
 async fn end(site: &Site, selection: Selection) -> Result<Report, RecordError> {
-    // Without the list, what can be named without it ends all the same.
-    let sessions = alive(site, &selection).await;
-    let known = sessions.as_ref().map_or(0, Vec::len);
     let whose = match &selection {
         Selection::All => "order_all",
         Selection::IdentityProvider(_) => "order_idp",
         Selection::Agent(_) => "order_agent",
         Selection::Session(_) => "order_session",
     };
-    let stored = match selection {
-        Selection::All => end_scope(site, Scope::All).await,
-        Selection::IdentityProvider(idp_id) => end_scope(site, Scope::IdentityProvider(idp_id)).await,
+    // Without the list, what can be named without it ends all the same.
+    let sessions = alive(site, &selection).await;
+    let known = sessions.as_ref().map_or(0, Vec::len);
+    let outcome = ended(site, selection, sessions).await;
+    tracing::info!(known, stored = *outcome.as_ref().unwrap_or(&false), "an operator ended sessions");
+    site.audit.note(Event { count: Some(known), ..Event::new(Action::Revocation, outcome.is_ok(), whose) });
+    outcome.map(|stored| Report::Ended { known, stored })
+}
+
+/// Whether the store has it.
+async fn ended(
+    site: &Site,
+    selection: Selection,
+    sessions: Result<Vec<LiveSession>, RecordError>,
+) -> Result<bool, RecordError> {
+    let mut stored = true;
+    match selection {
+        Selection::All => stored &= end_scope(site, Scope::All).await,
+        Selection::IdentityProvider(idp_id) => stored &= end_scope(site, Scope::IdentityProvider(idp_id)).await,
         Selection::Agent(agent) => {
-            let mut stored = end_scope(site, Scope::Agent(agent.clone())).await;
+            stored &= end_scope(site, Scope::Agent(agent.clone())).await;
             for session in sessions?.into_iter().filter(|session| session.sub != agent) {
                 stored &= end_scope(site, Scope::Agent(session.sub)).await;
             }
-            stored
         }
         Selection::Session(_) => {
-            let mut stored = true;
             for session in sessions? {
                 stored &= site.sessions.end_named(session.name()).kept().await;
             }
-            stored
         }
-    };
-    tracing::info!(known, stored, "an operator ended sessions");
-    site.audit.note(Event { count: Some(known), ..Event::new(Action::Revocation, true, whose) });
-    Ok(Report::Ended { known, stored })
+    }
+    Ok(stored)
 }
 
 async fn end_scope(site: &Site, scope: Scope) -> bool {

@@ -29,7 +29,9 @@ async fn a_gateway_remembers_why_it_refused_an_agent() {
     let told = explain(&world, &["--request-id", &id]).await;
     let text = said(&told);
     assert_eq!(told.status.code(), Some(1), "{text}");
-    for expected in ["decided: refuse (refused), status 403, route paie", "13002526500013", "portillon.toml:", "/bulletins"] {
+    for expected in
+        ["decided: refuse (refused), status 403, route paie", "13002526500013", "portillon.toml:", "/bulletins"]
+    {
         assert!(text.contains(expected), "{expected}: {text}");
     }
     assert!(!text.contains("mois"), "no query is kept: {text}");
