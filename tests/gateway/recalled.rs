@@ -30,7 +30,7 @@ async fn a_gateway_remembers_why_it_refused_an_agent() {
     let text = said(&told);
     assert_eq!(told.status.code(), Some(1), "{text}");
     for expected in
-        ["decided: refuse (refused), status 403, route paie", "13002526500013", "portillon.toml:", "/bulletins"]
+        ["decided: refuse (refused), status 403, route paie", "13002526500013", "operator.toml:", "/bulletins"]
     {
         assert!(text.contains(expected), "{expected}: {text}");
     }
