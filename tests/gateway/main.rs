@@ -23,6 +23,7 @@ mod identity_headers;
 mod kept_forms;
 mod keys;
 mod live_sessions;
+mod load;
 mod login;
 mod logout;
 mod logs;

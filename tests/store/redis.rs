@@ -11,7 +11,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 
 use crate::conformance::{conforms, entry, rest};
 use crate::records::reveals_nothing;
-use crate::server::{PATIENCE, Server, free_port, journal, secret, settings};
+use crate::server::{PATIENCE, Sentinels, Server, free_port, journal, secret, settings};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_single_server_conforms() {
@@ -166,32 +166,19 @@ async fn a_cluster_conforms_and_goes_on_without_one_of_its_servers() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sentinel_tells_who_leads_before_and_after_a_failover() {
-    let mut master = Server::start(&[]);
-    let replica = Server::start(&[&format!("replicaof 127.0.0.1 {}", master.port)]);
-    replica.until(&["info", "replication"], |info| info.contains("master_link_status:up"));
-    let sentinels = [(); 3].map(|()| Server::sentinel(master.port));
-    for sentinel in &sentinels {
-        sentinel.until(&["sentinel", "replicas", "portillon"], |replicas| replicas.contains(&replica.port.to_string()));
-        sentinel.until(&["sentinel", "sentinels", "portillon"], |others| others.matches("runid").count() == 2);
-    }
+    let mut group = Sentinels::start();
     let mut settings = settings(Mode::Sentinel("portillon".to_owned()), String::new());
-    settings.urls = sentinels.each_ref().map(|sentinel| format!("redis://127.0.0.1:{}", sentinel.port)).to_vec();
+    settings.urls = group.urls();
     conforms(|| journal(&settings), None).await;
     let one = journal(&settings);
     let expires = entry(0).expires;
     one.append(&[entry(101)]).await.unwrap();
     assert!(one.put_new(Table::OneTimeUse, &[101; 32], b"used", expires).await.unwrap());
-    let counted = master.cli(&["dbsize"]);
-    replica.until(&["dbsize"], |found| found == counted);
+    let counted = group.master.cli(&["dbsize"]);
+    group.replica.until(&["dbsize"], |found| found == counted);
 
     // With the server goes one of those that know it.
-    let [mut first, second, _third] = sentinels;
-    first.kill();
-    master.kill();
-    second.until(&["sentinel", "get-master-addr-by-name", "portillon"], |address| {
-        address.contains(&replica.port.to_string())
-    });
-    replica.until(&["info", "replication"], |info| info.contains("role:master"));
+    group.fail_over();
     // The connection to the old master is of no use any more; the next one finds the new master.
     while one.append(&[entry(102)]).await.is_err() {}
     let found = rest(&journal(&settings), &Cursor::default()).await.entries;

@@ -107,6 +107,42 @@ impl Drop for Server {
     }
 }
 
+/// A server that leads, one that follows, and three sentinels who agree about it.
+pub struct Sentinels {
+    pub master: Server,
+    pub replica: Server,
+    pub sentinels: [Server; 3],
+}
+
+impl Sentinels {
+    pub fn start() -> Self {
+        let master = Server::start(&[]);
+        let replica = Server::start(&[&format!("replicaof 127.0.0.1 {}", master.port)]);
+        replica.until(&["info", "replication"], |info| info.contains("master_link_status:up"));
+        let sentinels = [(); 3].map(|()| Server::sentinel(master.port));
+        for sentinel in &sentinels {
+            let port = replica.port.to_string();
+            sentinel.until(&["sentinel", "replicas", "portillon"], |replicas| replicas.contains(&port));
+            sentinel.until(&["sentinel", "sentinels", "portillon"], |others| others.matches("runid").count() == 2);
+        }
+        Self { master, replica, sentinels }
+    }
+
+    pub fn urls(&self) -> Vec<String> {
+        self.sentinels.iter().map(|sentinel| format!("redis://127.0.0.1:{}", sentinel.port)).collect()
+    }
+
+    /// Kills the server that leads, and a sentinel with it; the other one leads when this returns.
+    pub fn fail_over(&mut self) {
+        self.sentinels[0].kill();
+        self.master.kill();
+        let port = self.replica.port.to_string();
+        let address = ["sentinel", "get-master-addr-by-name", "portillon"];
+        self.sentinels[1].until(&address, |address| address.contains(&port));
+        self.replica.until(&["info", "replication"], |info| info.contains("role:master"));
+    }
+}
+
 pub fn settings(mode: Mode, url: String) -> Settings {
     Settings {
         mode,

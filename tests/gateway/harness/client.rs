@@ -163,10 +163,15 @@ pub struct Connection {
 impl Connection {
     /// Connects to `address`.
     pub async fn open(address: SocketAddr) -> Self {
-        let stream = within(TcpStream::connect(address)).await.expect("the gateway accepts connections");
-        stream.set_nodelay(true).expect("a fresh socket takes options");
+        Self::try_open(address).await.expect("the gateway accepts connections")
+    }
+
+    /// Connects to `address`, where there may be nobody.
+    pub async fn try_open(address: SocketAddr) -> io::Result<Self> {
+        let stream = within(TcpStream::connect(address)).await?;
+        stream.set_nodelay(true)?;
         let (reader, writer) = stream.into_split();
-        Self { reader: Reader::new(reader), writer }
+        Ok(Self { reader: Reader::new(reader), writer })
     }
 
     /// Sends bytes; that the other side may have closed already is no failure, the answer tells.
