@@ -10,7 +10,7 @@ use super::rounds;
 use super::transaction::{Attempt, State, forgotten};
 use crate::clock::Timestamp;
 use crate::crypto::key_ring::KeyRing;
-use crate::oidc::{Authenticated, AuthorizationAnswer, LoginError, Provider};
+use crate::oidc::{Authenticated, AuthorizationAnswer, LoginError, Provider, UserInfoProblem};
 use crate::session::cookie::OwnCookies;
 use crate::session::{AtProvider, Login};
 use crate::store::records::RecordError;
@@ -136,10 +136,15 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// Whether the provider no longer takes the code (RFC 6749 section 5.2): AgentConnect's live a minute or less, which
-    /// a machine that slept, or a tab that was restored, outlasts.
-    fn is_a_stale_code(&self) -> bool {
-        matches!(self, Self::Verification(LoginError::TokenEndpoint { error }) if error == "invalid_grant")
+    /// Whether the provider no longer takes the code (RFC 6749 section 5.2), or the token that it gave for it (RFC 6750
+    /// section 3.1). AgentConnect's codes live a minute or less, which a machine that slept, or a tab that was restored,
+    /// outlasts; and a login in another tab ends what this one was given.
+    fn is_stale(&self) -> bool {
+        match self {
+            Self::Verification(LoginError::TokenEndpoint { error }) => error == "invalid_grant",
+            Self::Verification(LoginError::UserInfo(problem)) => *problem == UserInfoProblem::Status(401),
+            _ => false,
+        }
     }
 }
 
@@ -204,7 +209,7 @@ async fn judged(answer: Answer, attempt: Attempt, context: &Context<'_>) -> Outc
     let return_to = attempt.return_to;
     match verified {
         Ok(login) => Outcome::LoggedIn(LoggedIn { login, return_to, forget }),
-        Err(failure) if failure.is_a_stale_code() && context.has_session => Outcome::Return(return_to),
+        Err(failure) if failure.is_stale() && context.has_session => Outcome::Return(return_to),
         Err(failure) => Outcome::Failed(Failed { failure, return_to, forget }),
     }
 }

@@ -3,7 +3,9 @@
 use url::Url;
 
 use crate::harness::browser::{navigation, parse};
-use crate::harness::{Agent, Browser, CALLBACK, DOCS, Edit, Endpoint, HOME, PAIE, Plan, Request, Response, World};
+use crate::harness::{
+    Agent, Browser, CALLBACK, DOCS, Edit, Endpoint, HOME, PAIE, Plan, Reply, Request, Response, World,
+};
 
 /// The answer begins no session: it is a page, or the one restart of the login.
 #[track_caller]
@@ -383,6 +385,28 @@ async fn a_late_callback_leads_to_the_application_where_a_session_exists() {
     }
     let page = browser.arrive(late.as_str()).await;
     assert_eq!((page.status(), page.logins()), (200, 0), "{:?}", page.hops);
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_provider_ended_for_a_login_in_another_tab_ends_nothing_here() {
+    let world = World::start().await;
+    let gone = |body| Reply::status("401 Unauthorized", "application/json", body);
+    let stale = Reply::status("400 Bad Request", "application/json", r#"{"error":"invalid_grant"}"#);
+    for (number, late) in ["https://paie.test/late/1", "https://paie.test/late/2"].into_iter().enumerate() {
+        let mut browser = world.browser();
+        let callback = browser.up_to_callback(late).await;
+        world.log_in(&mut browser, &Agent::angela(), HOME).await;
+        world.provider.misbehave(|script| match number {
+            0 => script.token = stale.clone(),
+            _ => script.user_info = gone(r#"{"error":"invalid_token"}"#),
+        });
+        let answer = browser.step(callback.as_str()).await;
+        world.provider.behave();
+        assert_eq!((answer.status, answer.location().as_str()), (303, parse(late).path()));
+        world.expects(&Agent::angela(), "GET /");
+        assert_eq!(browser.open(HOME).await.status(), 200, "the session stays");
+    }
     world.finish().await;
 }
 
