@@ -37,6 +37,7 @@ export async function freePort() {
  * @param {string} [site.provider] more lines of [provider]
  * @param {string} site.routes the [[route]] tables
  * @param {object} [site.environment] more variables of its environment
+ * @param {(folder: string) => Promise<void>} [site.prepare] does what must be done in its folder before it starts
  * @param {boolean} [site.unheard] drop what it writes instead of keeping it
  */
 export async function startGateway(site) {
@@ -47,6 +48,7 @@ export async function startGateway(site) {
   await mkdir(path.join(folder, "state"), { mode: 0o700 });
   await writeFile(file, configuration(site, folder, admin), { mode: 0o600 });
 
+  await site.prepare?.(folder);
   const output = site.unheard ? "ignore" : "pipe";
   const child = adopt(spawn(BINARY, ["run", "--config", file], { stdio: ["ignore", output, output], env: { ...process.env, ...site.environment } }));
   const log = [];
