@@ -66,7 +66,7 @@ systemd: ## The unit's sandbox, scored by systemd
 bench: ## Measure beside nginx and bare pingora; writes bench/RESULTS.md (the release build takes minutes)
 	@scripts/setup bench
 	@echo "building for release (several minutes the first time)"
-	$(CARGO) build --release --locked --bin portillon --example bare_pingora --example verdict
+	$(CARGO) build --release --locked --bin portillon --examples
 	@bench/run
 
 $(RELEASE): Cargo.toml Cargo.lock $(shell find src -type f)

@@ -13,6 +13,7 @@ process.env.PORTILLON ??= path.join(process.env.CARGO_TARGET_DIR ?? path.join(RO
 // Imported now that PORTILLON says which binary is measured.
 const { BODY, THREADS, gatewayHeaders, startBarePingora, startPlainNginx, startPortillon, startUpstream } = await import("./proxies.mjs");
 const { measure, memory } = await import("./measure.mjs");
+const { measureStores, storeResults } = await import("./stores.mjs");
 
 const SECONDS = Number(process.env.BENCH_SECONDS ?? 8);
 const ROUNDS = Number(process.env.BENCH_ROUNDS ?? 3);
@@ -24,6 +25,12 @@ const TARGETS = { assertionBesideFloor: 1.2, bothBesideFloor: 1.8, bothBesidePla
 
 async function main() {
   const upstream = await startUpstream();
+  if (process.env.BENCH_ONLY === "store") {
+    const stores = await storePart(upstream);
+    await upstream.stop();
+    console.log(`\n${stores}`);
+    return;
+  }
   console.log("taking the gateway's own header bytes for the fair floor");
   const headers = await gatewayHeaders();
   const contestants = [
@@ -48,10 +55,17 @@ async function main() {
   }
   for (const row of rows) row.memory = memory(row.proxy.pid, "VmHWM");
   const growth = await memoryRun(rows.find(({ name }) => name === "portillon, both"));
-  await Promise.all([...rows.map(({ proxy }) => proxy.stop()), upstream.stop()]);
-  const report = results(rows.map(summary), headers, growth, verdictTimes());
+  await Promise.all(rows.map(({ proxy }) => proxy.stop()));
+  const stores = await storePart(upstream);
+  await upstream.stop();
+  const report = `${results(rows.map(summary), headers, growth, verdictTimes())}
+${stores}`;
   writeFileSync(path.join(ROOT, "bench/RESULTS.md"), report);
   console.log(`\n${report}`);
+}
+
+async function storePart(upstream) {
+  return storeResults(await measureStores(upstream, { rounds: ROUNDS, seconds: SECONDS, warmUp: WARM_UP_SECONDS }), median);
 }
 
 // The same bytes come in, cookie and all, as come to the gateway: of the length that a session has.
@@ -73,8 +87,12 @@ async function memoryRun({ proxy }) {
 }
 
 function summary({ name, rounds, memory: peak }) {
-  const median = (field) => rounds.map((round) => round[field]).sort((a, b) => a - b)[Math.floor(rounds.length / 2)];
-  return { name, cpu: median("cpu"), rate: median("rate"), p50: median("p50"), p99: median("p99"), peak };
+  const of = (field) => median(rounds.map((round) => round[field]));
+  return { name, cpu: of("cpu"), rate: of("rate"), p50: of("p50"), p99: of("p99"), peak };
+}
+
+function median(values) {
+  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
 }
 
 function results(rows, headers, growth, verdictTimes) {

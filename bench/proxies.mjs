@@ -3,6 +3,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import net from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
@@ -18,7 +19,8 @@ import { startProvider } from "../tests/e2e/support/provider.js";
 export const THREADS = 1;
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
-const TARGET = process.env.CARGO_TARGET_DIR ?? path.join(ROOT, "target");
+/** Where cargo builds. */
+export const TARGET = process.env.CARGO_TARGET_DIR ?? path.join(ROOT, "target");
 /** What the upstream answers. */
 export const BODY = "ok\n".repeat(40);
 
@@ -46,6 +48,26 @@ async function startNginx(port, servers) {
      http { access_log off; keepalive_requests 100000000; keepalive_timeout 300s; ${temporary.join(" ")} ${servers} }`,
   );
   return started("nginx", ["-c", file, "-p", folder, "-e", `${folder}/error.log`], port, folder);
+}
+
+/** An empty Redis that keeps nothing on disk. */
+export async function startRedis() {
+  const port = await freePort();
+  const child = adopt(spawn("redis-server", ["--port", String(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"], { stdio: "ignore" }));
+  const ended = once(child, "exit");
+  await poll("redis-server listens", () => isOpen(port));
+  return {
+    url: `redis://127.0.0.1:${port}`,
+    async stop() {
+      child.kill("SIGKILL");
+      await ended;
+    },
+  };
+}
+
+function isOpen(port) {
+  const socket = net.connect(port, "127.0.0.1");
+  return Promise.race([once(socket, "connect").then(() => true), once(socket, "error").then(() => false)]).catch(() => false).finally(() => socket.destroy());
 }
 
 /** The bare pingora proxy; with `headers`, at the gateway's bytes. */
@@ -78,9 +100,12 @@ async function started(command, args, port, folder) {
   };
 }
 
-/** The gateway with a session of its own: `sign` as in a route, `log` as PORTILLON_LOG. */
-export async function startPortillon(upstream, { sign, log }) {
-  const { gateway, port, client, provider } = await loggedIn(`http://127.0.0.1:${upstream}`, sign, log);
+/**
+ * The gateway with a session of its own: `sign` as in a route, `log` as PORTILLON_LOG, `store` as in [store]; `prepare` has
+ * its folder before it starts.
+ */
+export async function startPortillon(upstream, options) {
+  const { gateway, port, client, provider } = await loggedIn(`http://127.0.0.1:${upstream}`, options);
   return {
     pid: gateway.pid,
     port,
@@ -92,20 +117,20 @@ export async function startPortillon(upstream, { sign, log }) {
 /** The header fields that the gateway adds to a request, both proofs among them. */
 export async function gatewayHeaders() {
   const application = await startApplication();
-  const { gateway, port, client, provider } = await loggedIn(application.origin, ["request", "assertion"]);
+  const { gateway, port, client, provider } = await loggedIn(application.origin, { sign: ["request", "assertion"] });
   const { body } = await client.request(`http://localhost:${port}/en-tetes.json`);
   await Promise.all([gateway.stop(), provider.stop(), application.stop()]);
   const own = new Set(["host", "connection", "cookie"]);
   return pairs(JSON.parse(body)).filter(([name]) => !own.has(name.toLowerCase()));
 }
 
-async function loggedIn(upstream, sign, log) {
+async function loggedIn(upstream, { sign, log, store, prepare }) {
   const port = await freePort();
   const origin = `http://localhost:${port}`;
   const provider = await startProvider([origin]);
   const routes = `[[route]]\nname = "bench"\nhost = "localhost:${port}"\nupstream = "${upstream}"\nsign = ${JSON.stringify(sign)}`;
   const environment = { TOKIO_WORKER_THREADS: String(THREADS), ...(log && { PORTILLON_LOG: log }) };
-  const gateway = await startGateway({ port, issuer: provider.issuer, routes, environment, unheard: true });
+  const gateway = await startGateway({ port, issuer: provider.issuer, provider: store && `[store]\n${store}`, routes, environment, prepare, unheard: true });
   const client = new Client();
   const { status, url } = await client.login(`${origin}/`, "zoe");
   if (status !== 200) throw new Error(`no login: ${status} at ${url}`);
