@@ -7,16 +7,18 @@ mod process;
 mod traffic;
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use portillon::clock::Clock;
 use tokio::task::block_in_place;
+use tokio::time::sleep;
 
 use self::link::{Fault, Link};
 use self::process::Process;
 use self::traffic::{AGENTS, FIRST, OTHER, Outcome, Traffic};
-use crate::harness::client::{Connection, eventually};
+use crate::harness::client::Connection;
 use crate::harness::gateway::rotate_keys;
 use crate::harness::group::{share, sharing, sibling};
 use crate::harness::{PAIE, Plan, Request, World};
@@ -132,15 +134,15 @@ fn sealing_keys(world: &World) -> BTreeSet<String> {
     names.filter(|name| name.contains("seal")).collect()
 }
 
-async fn publishes(address: std::net::SocketAddr, number: usize) {
-    let deadline = std::time::Instant::now() + PATIENCE;
+async fn publishes(address: SocketAddr, number: usize) {
+    let deadline = Instant::now() + PATIENCE;
     let count = async || {
         let set = Connection::open(address).await.exchange(&Request::get(PAIE, "/.portillon/jwks.json")).await;
         set.text().matches("\"kid\"").count()
     };
     while count().await < number {
-        assert!(std::time::Instant::now() < deadline, "no new key is published");
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert!(Instant::now() < deadline, "no new key is published");
+        sleep(Duration::from_millis(50)).await;
     }
 }
 
@@ -157,15 +159,22 @@ async fn a_rotation_of_keys_logs_nobody_out() {
     let mut traffic = Traffic::start(&world, other.address, STALENESS).await;
     traffic.log_out(0, FIRST).await;
     let old = sealing_keys(&world);
+    // Of two keys, the newer one is made in another second.
+    world.advance(1);
     rotate_keys(world.folder.path(), &world.clock);
     world.keys_published(4).await;
     publishes(other.address, 4).await;
     traffic.log_out(1, OTHER).await;
 
     // The new keys are in force, and every cookie is due.
-    let before: Vec<String> = (0..AGENTS).map(|who| traffic.cookies(who)).collect();
-    world.advance(10);
-    eventually(|| (2..AGENTS).all(|who| traffic.cookies(who) != before[who])).await;
+    let before = traffic.sealed_by(AGENTS - 1);
+    let is_new = |who| traffic.sealed_by(who) != before;
+    let deadline = Instant::now() + PATIENCE;
+    while !(2..AGENTS).all(is_new) {
+        assert!(Instant::now() < deadline, "the old key seals still");
+        world.advance(2);
+        sleep(Duration::from_millis(250)).await;
+    }
     traffic.all_are_served().await;
     remove(world.folder.path(), &old);
     // Who looks at the folder again does so by the next rotation at the latest.

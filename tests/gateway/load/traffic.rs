@@ -175,10 +175,11 @@ impl Traffic {
         }
     }
 
-    /// What this browser's cookies are now.
-    pub fn cookies(&self, who: usize) -> String {
-        let worker = &self.workers[who];
-        worker.browser.lock().unwrap().jar.header(&worker.url).unwrap_or_default()
+    /// What tells by which key this agent's session is sealed: the first 36 bits hold a version and most of the key's
+    /// identifier.
+    pub fn sealed_by(&self, who: usize) -> String {
+        let browser = self.workers[who].browser.lock().unwrap();
+        browser.jar.session(PAIE)[0].value[..6].to_owned()
     }
 
     /// Waits until all is well, and past every bound; then judges every request, and the application's log.
