@@ -12,7 +12,9 @@ use crate::config::{self, Diagnostic, Loaded, Purpose, Severity};
 mod ask;
 pub mod check;
 pub mod demo;
+pub mod doctor;
 pub mod explain;
+pub mod import;
 pub mod keys;
 pub mod routes;
 pub mod run;
@@ -36,8 +38,12 @@ enum Command {
     Check(check::Args),
     /// Shows one login from end to end, on this machine alone
     Demo(demo::Args),
+    /// Asks everything around the gateway whether it will work
+    Doctor(doctor::Args),
     /// Says why somebody gets in, or does not, from the configuration alone
     Explain(explain::Args),
+    /// Turns the configuration of another product into one of ours
+    Import(import::Args),
     /// Lists, rotates and exports the keys that seal sessions and sign requests
     Keys(keys::KeysArgs),
     /// Prints the table of routes
@@ -69,7 +75,9 @@ fn execute(command: Command) -> ExitCode {
     match command {
         Command::Check(args) => check::execute(&args),
         Command::Demo(args) => demo::execute(args),
+        Command::Doctor(args) => doctor::execute(&args),
         Command::Explain(args) => explain::execute(&args),
+        Command::Import(args) => import::execute(&args),
         Command::Keys(args) => keys::execute(&args, keys_dir),
         Command::Routes(args) => routes::execute(&args),
         Command::Run(args) => run::execute(&args),

@@ -12,7 +12,7 @@
 //!
 //! Imports go one way: `clock secret http_ext crypto` ← domain modules (`route session live store login logout oidc policy
 //! identity signature stash upstream page telemetry`) ← `gateway` ← `listener`, `admin` ← `config`, which names all of their
-//! types ← `server`, `explain` ← `demo` ← `cli` ← `main`. `tests/layers.rs` keeps these rules.
+//! types ← `server`, `explain` ← `demo`, `doctor`, `import` ← `cli` ← `main`. `tests/layers.rs` keeps these rules.
 
 pub mod admin;
 pub mod cli;
@@ -20,10 +20,12 @@ pub mod clock;
 pub mod config;
 pub mod crypto;
 pub mod demo;
+pub mod doctor;
 pub mod explain;
 pub mod gateway;
 pub mod http_ext;
 pub mod identity;
+pub mod import;
 pub mod listener;
 pub mod live;
 pub mod login;

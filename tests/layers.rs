@@ -28,7 +28,7 @@ const LAYERS: &[&[&str]] = &[
     &["admin", "listener"],
     &["config"],
     &["explain", "server"],
-    &["demo"],
+    &["demo", "doctor", "import"],
     &["cli"],
 ];
 
@@ -38,7 +38,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("aws_lc_rs", &["crypto"]),
     ("openidconnect", &["login", "logout", "oidc"]),
     ("pingora*", &["admin", "gateway", "listener", "server", "upstream"]),
-    ("toml", &["config"]),
+    ("toml", &["config", "import"]),
 ];
 
 #[test]

@@ -5,15 +5,10 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use tokio::runtime::Builder;
-
 use super::{configuration, counted, tell};
-use crate::clock::Clock;
 use crate::config::{Config, DEFAULT_FILE, Loaded, ProviderConfig, Purpose, StoreKind};
-use crate::oidc;
 use crate::route::Authority;
-use crate::store::redis::Redis;
-use crate::store::{Cursor, Journal as _, StoreError};
+use crate::{doctor, oidc};
 
 /// The command line of `portillon check`.
 #[derive(clap::Args, Debug)]
@@ -43,22 +38,23 @@ pub fn execute(args: &Args) -> ExitCode {
 /// stand elsewhere, and a credential can be read in its unit only.
 fn store(kind: &StoreKind) -> String {
     let StoreKind::Redis(settings) = kind else { return String::new() };
-    let asked = || -> Result<(), StoreError> {
-        let journal = Redis::new(settings.clone(), Clock::system())?;
-        let runtime = Builder::new_current_thread().enable_all().build().map_err(StoreError::new)?;
-        runtime.block_on(journal.read(&Cursor::default())).map(drop)
-    };
-    let outcome = asked().map_or_else(|error| format!("from here, {error}"), |()| "the store answers".to_owned());
+    let outcome = doctor::ask_store(settings)
+        .map_or_else(|error| format!("from here, {error}"), |()| "the store answers".to_owned());
     format!("[store] {}: {outcome}\n\n", settings.urls.join(", "))
 }
 
 fn registration(file: &Path, config: &Config) -> String {
-    let mut text = format!("{}: the configuration is right\n", file.display());
+    format!("{}: the configuration is right\n{}\n", file.display(), to_register(config))
+}
+
+/// What to register at the providers that are in use.
+pub(super) fn to_register(config: &Config) -> String {
+    let mut text = String::new();
     let in_use = |provider: &&ProviderConfig| config.providers.len() == 1 || !config.hosts_of(provider).is_empty();
     for provider in config.providers.iter().filter(in_use) {
         register(&mut text, provider, config);
     }
-    text + "\n"
+    text
 }
 
 /// What to register at one provider; where there are several, the client tells which of them it is for.

@@ -30,6 +30,13 @@ pub(super) struct Snapshot {
     documents: Documents,
 }
 
+impl Snapshot {
+    /// The metadata as they came.
+    pub(super) fn published(&self) -> &str {
+        &self.documents.metadata
+    }
+}
+
 /// The knowledge of one provider, and the way to renew it.
 pub(super) struct Discovery {
     name: String,

@@ -11,7 +11,7 @@ use super::cache::DiskCache;
 use super::discovery::{Discovery, Snapshot};
 use super::error::{LoginError, ProviderError, TokenProblem, UserInfoProblem};
 use super::id_token::{self, IdToken};
-use super::json::Object;
+use super::json::{self, Object};
 use super::keys::Keys;
 use super::logout_token::{self, LogoutToken, LogoutTokenError};
 use super::metadata::Metadata;
@@ -123,6 +123,13 @@ impl Provider {
     /// Renews metadata and keys for ever: at once, then about every ten minutes, sooner after failures.
     pub async fn follow(&self) {
         self.discovery.follow().await;
+    }
+
+    /// The metadata in force as the provider published them (OpenID Connect Discovery 1.0 section 3), what we do not use
+    /// included; none before the first success.
+    #[must_use]
+    pub fn published(&self) -> Option<serde_json::Map<String, serde_json::Value>> {
+        json::object(self.discovery.known()?.published().as_bytes())
     }
 
     /// How the provider is doing.

@@ -16,6 +16,7 @@ mod callback;
 mod conformance_basic;
 mod conformance_config;
 mod conformance_logout;
+mod doctor;
 mod explained;
 mod forwarded;
 mod group;

@@ -3,8 +3,9 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
@@ -20,15 +21,22 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// A certificate for `names` from a new authority.
+    /// A certificate for `names` from a new authority, good for ever.
     pub fn new(names: &[&str]) -> Self {
+        Self::until(names, Duration::from_secs(4_000_000_000))
+    }
+
+    /// The same, good until so long after 1970.
+    pub fn until(names: &[&str], end: Duration) -> Self {
         let mut authority = CertificateParams::new(Vec::new()).expect("no names are names");
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().expect("this machine makes keys");
         let authority = CertifiedIssuer::self_signed(authority, key).expect("a CA signs itself");
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let key = KeyPair::generate().expect("this machine makes keys");
-        let certificate = CertificateParams::new(names).expect("names of a test");
+        let mut certificate = CertificateParams::new(names).expect("names of a test");
+        certificate.distinguished_name.push(DnType::CommonName, "a server");
+        certificate.not_after = date_time_ymd(1970, 1, 1) + end;
         let certificate = certificate.signed_by(&key, &authority).expect("a CA signs");
         let private = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
