@@ -26,7 +26,7 @@ pub struct Args {
     /// The method of the request
     #[arg(required_unless_present = "request_id")]
     method: Option<Method>,
-    /// The page, in full: https://paie.example.gouv.fr/bulletins
+    /// The page, in full: its scheme, host and path
     #[arg(required_unless_present = "request_id")]
     url: Option<PageUrl>,
     /// A request that a running gateway answered lately, by the identifier on the agent's page and in the log

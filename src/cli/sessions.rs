@@ -1,6 +1,6 @@
 //! `portillon sessions list|revoke`: who is logged in, and no longer.
 //!
-//! It asks a running gateway ([`ask`]).
+//! It asks a running gateway, with its keys for a proof (see `ask.rs`).
 
 use std::io::{self, Write};
 use std::path::PathBuf;

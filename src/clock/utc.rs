@@ -21,7 +21,7 @@ pub fn format_extended(instant: Timestamp) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
-/// The instant that [`format`] writes so; nothing else is accepted.
+/// The instant that [`format()`] writes so; nothing else is accepted.
 #[must_use]
 pub fn parse(text: &str) -> Option<Timestamp> {
     let (date, time) = text.strip_suffix('Z')?.split_once('T')?;
