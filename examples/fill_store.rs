@@ -77,6 +77,7 @@ fn session(number: usize, now: Timestamp) -> Result<(String, LiveSession), serde
         "host": "dossiers.intranet.example.gouv.fr",
         "sub": format!("{number:08}-9be3-4b83-a7f9-1d2f2f4a6a10"),
         "email": format!("prenom.nom-{number}@ministere.example.gouv.fr"),
+        "provider": "https://fca.integ01.dev-agentconnect.fr/api/v2",
         "idp_id": "71144ab3-ee1a-4401-b7b3-79b44f7daeeb",
         "logged_in_at": now,
         "last_seen": now,
