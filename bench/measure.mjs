@@ -15,6 +15,12 @@ export async function measure(proxy, seconds) {
   return { cpu, ...load };
 }
 
+/** CPU µs a request over all rounds. */
+export function cpuOfAll(rounds) {
+  const sum = (values) => values.reduce((total, value) => total + value, 0);
+  return sum(rounds.map(({ cpu, requests }) => cpu * requests)) / sum(rounds.map(({ requests }) => requests));
+}
+
 /** Memory of the process and its children in MB: VmRSS now, or VmHWM at its peak. */
 export function memory(pid, field) {
   const kilobytes = family(pid).map((member) => {

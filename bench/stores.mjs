@@ -4,7 +4,7 @@ import { execFile } from "node:child_process";
 import path from "node:path";
 import { promisify } from "node:util";
 
-import { measure, memory } from "./measure.mjs";
+import { cpuOfAll, measure, memory } from "./measure.mjs";
 import { TARGET, startPortillon, startRedis } from "./proxies.mjs";
 
 const ENDED = Number(process.env.BENCH_ENDED ?? 1_000_000);
@@ -50,11 +50,9 @@ async function fill(folder, store) {
   await promisify(execFile)(binary, [path.join(folder, "state", "keys"), store, String(ENDED), String(LIVE)]);
 }
 
-const sum = (values) => values.reduce((total, value) => total + value, 0);
-
 /** The part of bench/RESULTS.md about the store. */
 export function storeResults(rows) {
-  const of = ({ rounds }) => sum(rounds.map(({ cpu, requests }) => cpu * requests)) / sum(rounds.map(({ requests }) => requests));
+  const of = ({ rounds }) => cpuOfAll(rounds);
   const ratio = (row) => of(row) / of(rows[0]);
   const line = (row) =>
     `| ${row.name} | ${of(row).toFixed(1)} | ${ratio(row).toFixed(2)} | ${row.memory.toFixed(0)} | ${row.peak.toFixed(0)} |`;
@@ -72,7 +70,6 @@ ${rows.map(line).join("\n")}
 ${rows.slice(1).map(goal).join("\n")}
 
 What was there was read when the gateway started, as after a restart. Ended sessions are in its memory; live ones are records of the store that
-no request reads. All four serve at once, each a part of the load, so that they differ by their stores alone. What is counted is all CPU of
-all rounds, over all requests. Requests come with one session's cookie.
+no request reads. All four serve at once, each a part of the load, so that they differ by their stores alone. Requests come with one session's cookie.
 `;
 }
