@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 
 pub mod utc;
 
+/// Two clocks of one house may differ by this much.
+pub const SKEW: Duration = Duration::from_secs(60);
+
 /// Seconds since the Unix epoch: a `NumericDate` of RFC 7519 section 2.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
 pub struct Timestamp(u64);

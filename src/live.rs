@@ -65,6 +65,7 @@ pub struct LiveSession {
     pub user_agent: Option<String>,
     /// What ends it, with its login.
     name: Name,
+    knew: Timestamp,
     /// Where the agent logged in, and what ends it from there.
     provider: String,
     name_at_provider: Option<Name>,
@@ -109,6 +110,7 @@ impl LiveSession {
             address: client.address,
             user_agent: client.user_agent.clone(),
             name: session.name(),
+            knew: session.subject().knew,
             provider: session.at_provider().provider.clone(),
             name_at_provider: session.subject().at_provider,
         }
@@ -129,6 +131,7 @@ impl LiveSession {
             sub: &self.sub,
             idp_id: self.idp_id.as_deref(),
             logged_in_at: self.logged_in_at,
+            knew: self.knew,
         }
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::clock::Timestamp;
+use crate::clock::{SKEW, Timestamp};
 use crate::crypto::{base64url, equal, sha256};
 use crate::identity::Claims;
 use crate::store::records::Key;
@@ -27,9 +27,6 @@ pub use codec::{Login, Shared};
 pub use identity::Identity;
 pub use sessions::{Opened, REMEMBERED, Sessions};
 pub use streams::{Ending, OpenStream, Stream};
-
-/// Two clocks of one house may differ by this much.
-const CLOCK_SKEW: Duration = Duration::from_secs(60);
 
 /// How long a session lasts (`[session]`).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -106,6 +103,8 @@ pub struct Session {
     name: Name,
     name_at_provider: Option<Name>,
     logged_in_at: Timestamp,
+    /// See [`Subject::knew`].
+    knew: Timestamp,
     identified_at: Timestamp,
     active_at: Timestamp,
 }
@@ -138,6 +137,7 @@ impl Session {
             name,
             name_at_provider,
             logged_in_at,
+            knew: Timestamp::default(),
             identified_at: logged_in_at,
             active_at,
         }
@@ -151,6 +151,11 @@ impl Session {
     /// The same session, which began with this one at a provider.
     fn at(self, at_provider: AtProvider) -> Self {
         Self { name_at_provider: at_provider.name(), at_provider, ..self }
+    }
+
+    /// The same session, which began where this revocation was known.
+    fn knowing(self, knew: Timestamp) -> Self {
+        Self { knew, ..self }
     }
 
     /// The same session of an agent who is this.
@@ -189,6 +194,7 @@ impl Session {
             login: self.login,
             at_provider: self.at_provider.clone(),
             logged_in_at: self.logged_in_at,
+            knew: self.knew,
             identity: self.identity(),
         }
     }
@@ -228,6 +234,7 @@ impl Session {
             sub: claims.sub(),
             idp_id: claims.text("idp_id"),
             logged_in_at: self.logged_in_at,
+            knew: self.knew,
         }
     }
 
@@ -241,7 +248,7 @@ impl Session {
     #[must_use]
     pub fn standing(&self, lifetime: Lifetime, now: Timestamp) -> Standing {
         let idle = now.since(self.active_at);
-        if self.logged_in_at > now.plus(CLOCK_SKEW) || self.active_at > now.plus(CLOCK_SKEW) {
+        if self.logged_in_at > now.plus(SKEW) || self.active_at > now.plus(SKEW) {
             Standing::NotYet
         } else if idle >= lifetime.idle || now.since(self.logged_in_at) >= lifetime.absolute {
             Standing::Expired

@@ -7,7 +7,7 @@ use crate::clock::Timestamp;
 use crate::identity::Claims;
 use crate::secret::Secret;
 
-const VERSION: u8 = 3;
+const VERSION: u8 = 4;
 
 /// What a login gives a session.
 #[derive(Debug)]
@@ -33,6 +33,8 @@ pub struct Shared {
     pub at_provider: AtProvider,
     /// When the agent logged in.
     pub logged_in_at: Timestamp,
+    /// The revocation that was known there: see [`Subject::knew`](crate::store::Subject::knew).
+    pub knew: Timestamp,
     /// Who the agent is.
     pub identity: Identity,
 }
@@ -45,6 +47,7 @@ struct PayloadRef<'a> {
     login: LoginId,
     at_provider: &'a AtProvider,
     logged_in_at: Timestamp,
+    knew: Timestamp,
     identified_at: Timestamp,
     active_at: Timestamp,
     claims: &'a Claims,
@@ -57,6 +60,7 @@ struct Payload {
     login: LoginId,
     at_provider: AtProvider,
     logged_in_at: Timestamp,
+    knew: Timestamp,
     identified_at: Timestamp,
     active_at: Timestamp,
     claims: Claims,
@@ -76,6 +80,7 @@ impl Record {
             login: self.session.login,
             at_provider: &self.session.at_provider,
             logged_in_at: self.session.logged_in_at,
+            knew: self.session.knew,
             identified_at: self.session.identified_at,
             active_at: self.session.active_at,
             claims: &self.session.claims,
@@ -90,7 +95,8 @@ impl Record {
         let payload: Payload = postcard::from_bytes(payload).ok()?;
         let session = Session::new(payload.id, payload.claims, payload.logged_in_at, payload.active_at)
             .of_login(payload.login)
-            .at(payload.at_provider);
+            .at(payload.at_provider)
+            .knowing(payload.knew);
         Some(Self {
             session: Session { identified_at: payload.identified_at, ..session },
             id_token: payload.id_token.map(Secret::new),
@@ -110,12 +116,12 @@ mod tests {
         claims.insert("custom", ClaimValue::Json("{\"a\":1}".into()));
         let session =
             Session::new([7; 16], claims, Timestamp::from_secs(1), Timestamp::from_secs(2)).of_login(LoginId([8; 16]));
-        let session = Session { identified_at: Timestamp::from_secs(3), ..session };
+        let session = Session { identified_at: Timestamp::from_secs(3), ..session }.knowing(Timestamp::from_secs(4));
         let session = session.at(AtProvider { provider: "p".into(), sid: Some("sid-1".into()) });
         let mut bytes = Record { session: session.clone(), id_token: Some(Secret::from("a.b.c")) }.encode();
         let read = Record::decode(&bytes).unwrap();
         assert_eq!((read.session.claims(), read.session.active_at), (session.claims(), session.active_at));
-        assert_eq!(read.session.identified_at(), session.identified_at());
+        assert_eq!((read.session.identified_at(), read.session.knew), (session.identified_at(), session.knew));
         assert_eq!(read.session.at_provider(), session.at_provider());
         assert_eq!((read.session.id(), read.session.login()), (session.id(), session.login()));
         assert_eq!(read.id_token.unwrap().expose(), "a.b.c");

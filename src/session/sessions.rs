@@ -11,8 +11,8 @@ use super::cookie::{self, OwnCookies};
 use super::identity::{Identities, Identity};
 use super::opened_before::OpenedBefore;
 use super::streams::{Ending, OpenStream, Stream, Streams};
-use super::{AtProvider, CLOCK_SKEW, Lifetime, LoginId, Session, SessionId, Standing};
-use crate::clock::{Clock, Timestamp};
+use super::{AtProvider, Lifetime, LoginId, Session, SessionId, Standing};
+use crate::clock::{Clock, SKEW, Timestamp};
 use crate::crypto::aead::{OpenError, Purpose};
 use crate::crypto::key_ring::{KeyRing, KeyRings};
 use crate::crypto::{base64url, from_base64url, random};
@@ -139,6 +139,8 @@ impl Sessions {
             Some(login) => session.of_login(login),
             None => session,
         };
+        let knew = self.revocations.newest_about(&session.subject());
+        let session = session.knowing(knew);
         let record = Record { session: session.clone(), id_token: Some(login.id_token) };
         let cookies = self.sealed(&record, cookies, host).or_else(|| {
             tracing::info!(session = session.pseudonym(), "the ID token is too large to keep: logout will do without");
@@ -151,9 +153,10 @@ impl Sessions {
     /// with the login. None where the cookies would not hold the claims.
     #[must_use]
     pub fn join(&self, shared: Shared, cookies: &OwnCookies, host: &str) -> Option<(Session, Vec<HeaderValue>)> {
-        let Shared { login, at_provider, logged_in_at, identity } = shared;
+        let Shared { login, at_provider, logged_in_at, knew, identity } = shared;
         let session = Session::new(random(), identity.claims, logged_in_at, self.clock.now());
-        let session = Session { identified_at: identity.at, ..session.of_login(login).at(at_provider) };
+        let session = session.of_login(login).at(at_provider).knowing(knew);
+        let session = Session { identified_at: identity.at, ..session };
         let cookies = self.sealed(&Record { session: session.clone(), id_token: None }, cookies, host)?;
         Some((session, cookies))
     }
@@ -196,7 +199,7 @@ impl Sessions {
 
     fn end_login(&self, name: Name, why: Ending) -> Durable {
         // None of its sessions began later than now.
-        let expires = self.clock.now().plus(self.remembered()).plus(CLOCK_SKEW);
+        let expires = self.clock.now().plus(self.remembered()).plus(SKEW);
         let durable = self.revocations.revoke(Entry { name, expires });
         self.streams.end(why, |open| open.name == name);
         durable
@@ -210,7 +213,7 @@ impl Sessions {
     /// Ends every session that began with `there`, which its provider has ended, as [`Sessions::end`] does. None where the
     /// provider has no name for it.
     pub fn end_at_provider(&self, there: &AtProvider) -> Option<Durable> {
-        let expires = self.clock.now().plus(self.remembered()).plus(CLOCK_SKEW);
+        let expires = self.clock.now().plus(self.remembered()).plus(SKEW);
         let durable = self.revocations.revoke(Entry { name: there.name()?, expires });
         self.end_revoked();
         Some(durable)
@@ -314,6 +317,9 @@ fn record(keys: &KeyRing, value: &str, host: &str) -> Result<Record, OpenError> 
 mod tests {
     use super::*;
     use crate::identity::{ClaimValue, Claims};
+    use crate::store::Scope;
+    use crate::store::embedded::Embedded;
+    use crate::store::records::Records;
 
     const HOST: &str = "paie.example.fr";
 
@@ -429,6 +435,41 @@ mod tests {
         assert_eq!(sessions.end(&session, &cookies, HOST).0.unwrap().expose(), "a.b.c");
         assert!(matches!(sessions.open(&cookies, HOST), Opened::Ended));
         assert!(sessions.renew(&cookies, HOST).is_none());
+    }
+
+    #[tokio::test]
+    async fn the_sessions_of_many_end_whatever_the_clocks_of_their_gateways() {
+        let folder = tempfile::tempdir().unwrap();
+        let keys = Arc::new(KeyRings::new(KeyRing::ephemeral(clock().now()), None));
+        let lifetime = Lifetime { idle: Duration::from_secs(3600), absolute: Duration::from_secs(12 * 3600) };
+        let store = Arc::new(Embedded::open(folder.path(), &clock()).unwrap());
+        // One whose clock is right, one whose clock is ahead, one whose clock is behind.
+        let gateways = [20, 60, 0].map(|seconds| {
+            let clock = clock();
+            clock.advance(Duration::from_secs(seconds));
+            let records = Records::new(Arc::clone(&store) as _, Arc::clone(&keys), clock.clone());
+            let revocations = revocations(&clock);
+            (Sessions::new(Arc::clone(&keys), lifetime, clock, Arc::clone(&revocations)), revocations, records)
+        });
+        let begun = || {
+            gateways
+                .each_ref()
+                .map(|(sessions, ..)| jar(&sessions.start(login("a.b.c"), &OwnCookies::default(), HOST).unwrap().1))
+        };
+        let open = |cookies: &OwnCookies| {
+            gateways.each_ref().map(|(sessions, ..)| sessions.open(cookies, HOST).valid().is_some())
+        };
+        let mut before = begun();
+        for (_, revocations, records) in &gateways {
+            assert!(before.each_ref().iter().all(|cookies| open(cookies) == [true; 3]));
+            revocations.revoke_many(Scope::All, lifetime.absolute, records).await.unwrap();
+            for (_, revocations, records) in &gateways {
+                revocations.catch_up_with_many(records).await.unwrap();
+            }
+            assert!(before.each_ref().iter().all(|cookies| open(cookies) == [false; 3]), "whoever began it");
+            before = begun();
+        }
+        assert!(before.iter().all(|cookies| open(cookies) == [true; 3]), "what began after it goes on");
     }
 
     #[test]

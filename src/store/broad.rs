@@ -2,6 +2,10 @@
 //!
 //! They are few, so they are sealed records that every gateway reads twice a second, and writes again where the store
 //! lost them. A request looks at a flag; only where there is any such revocation does it look further.
+//!
+//! A session is told from one that began after the revocation by what its gateway knew at the login, not by clocks that
+//! may differ: each revocation is later than those known where it is made, and a session names the latest that was known
+//! where it began. Whoever logs in at a gateway that did not know yet logs in again.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -15,7 +19,7 @@ use tokio::time::sleep;
 use super::Name;
 use super::last_read::LastRead;
 use super::records::{Cursor, Key, RecordError, Records, Table};
-use crate::clock::Timestamp;
+use crate::clock::{SKEW, Timestamp};
 use crate::crypto::random;
 
 /// How often the store is read.
@@ -40,6 +44,20 @@ pub enum Scope {
         /// The agent there.
         sub: String,
     },
+}
+
+impl Scope {
+    /// Whether a session can be of both.
+    fn may_meet(&self, other: &Self) -> bool {
+        self.sub().zip(other.sub()).is_none_or(|(one, other)| one == other)
+    }
+
+    const fn sub(&self) -> Option<&String> {
+        match self {
+            Self::Agent(sub) | Self::AgentOfProvider { sub, .. } => Some(sub),
+            Self::All | Self::IdentityProvider(_) => None,
+        }
+    }
 }
 
 /// Nobody's `sub` belongs in a log.
@@ -67,13 +85,15 @@ pub struct Subject<'a> {
     pub idp_id: Option<&'a str>,
     /// When they logged in.
     pub logged_in_at: Timestamp,
+    /// When the latest revocation about such a session was made that the gateway of the login knew.
+    pub knew: Timestamp,
 }
 
 /// The record in the store.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 struct Mark {
     scope: Scope,
-    /// The last login that it concerns: those after it are new.
+    /// When it was made: later than every other one about the same sessions that was known there.
     before: Timestamp,
     until: Timestamp,
 }
@@ -99,7 +119,14 @@ impl Broad {
 
     /// Whether one of them ends the session.
     pub(super) fn covers(&self, subject: &Subject<'_>) -> bool {
-        self.any.load(Ordering::Acquire) && self.is_covered(subject)
+        let before = self.newest_about(subject);
+        // One of a login that is later than clocks explain began after it, at a gateway that had not learnt of it for long.
+        subject.knew < before && subject.logged_in_at <= before.plus(SKEW)
+    }
+
+    /// The latest one known here about such a session as this: zero where there is none.
+    pub(super) fn newest_about(&self, subject: &Subject<'_>) -> Timestamp {
+        if self.any.load(Ordering::Acquire) { self.before(subject) } else { Timestamp::default() }
     }
 
     /// How long ago the store was read last, if ever.
@@ -110,9 +137,7 @@ impl Broad {
     /// Ends the sessions of `scope` that began until now, here at once. Where the store does not answer, it is written
     /// at the next look.
     pub(super) async fn revoke(&self, scope: Scope, life: Duration, records: &Records) -> Result<(), RecordError> {
-        let now = records.clock().now();
-        let mark = Mark { scope, before: now, until: now.plus(life) };
-        self.learn(&mark);
+        let mark = self.begin(scope, life, records.clock().now());
         write(&mark, records).await
     }
 
@@ -160,6 +185,16 @@ impl Broad {
         }
     }
 
+    fn begin(&self, scope: Scope, life: Duration, now: Timestamp) -> Mark {
+        let mut known = self.writing();
+        let others = known.iter().filter(|(other, _)| scope.may_meet(other)).map(|(_, other)| other.before);
+        let before = others.max().map_or(now, |latest| latest.plus(Duration::from_secs(1)).max(now));
+        let mark = Mark { scope, before, until: before.plus(SKEW).plus(life) };
+        self.any.store(true, Ordering::Release);
+        known.insert(mark.scope.clone(), Known { before: mark.before, until: mark.until });
+        mark
+    }
+
     /// Whether it says anything new.
     fn learn(&self, mark: &Mark) -> bool {
         let mut known = self.writing();
@@ -187,13 +222,15 @@ impl Broad {
         missing.map(|(scope, Known { before, until })| Mark { scope, before, until }).collect()
     }
 
-    fn is_covered(&self, subject: &Subject<'_>) -> bool {
+    fn before(&self, subject: &Subject<'_>) -> Timestamp {
         let known = self.reading();
-        let ends = |scope: &Scope| known.get(scope).is_some_and(|known| subject.logged_in_at <= known.before);
-        ends(&Scope::All)
-            || ends(&Scope::Agent(subject.sub.to_owned()))
-            || ends(&Scope::AgentOfProvider { provider: subject.provider.to_owned(), sub: subject.sub.to_owned() })
-            || subject.idp_id.is_some_and(|idp_id| ends(&Scope::IdentityProvider(idp_id.to_owned())))
+        let before = |scope: &Scope| known.get(scope).map_or_else(Timestamp::default, |known| known.before);
+        let of_provider = Scope::AgentOfProvider { provider: subject.provider.to_owned(), sub: subject.sub.to_owned() };
+        let of_idp = subject.idp_id.map(|idp_id| before(&Scope::IdentityProvider(idp_id.to_owned())));
+        before(&Scope::All)
+            .max(before(&Scope::Agent(subject.sub.to_owned())))
+            .max(before(&of_provider))
+            .max(of_idp.unwrap_or_default())
     }
 
     fn reading(&self) -> RwLockReadGuard<'_, HashMap<Scope, Known>> {
@@ -224,24 +261,58 @@ mod tests {
     }
 
     const fn login(seconds: u64) -> Subject<'static> {
-        Subject { provider: "p-1", at_provider: None, sub: "s-1", idp_id: Some("idp-1"), logged_in_at: at(seconds) }
+        knowing(seconds, 0)
+    }
+
+    const fn knowing(seconds: u64, knew: u64) -> Subject<'static> {
+        let (logged_in_at, knew) = (at(seconds), at(knew));
+        Subject { provider: "p-1", at_provider: None, sub: "s-1", idp_id: Some("idp-1"), logged_in_at, knew }
+    }
+
+    fn scopes() -> [Scope; 4] {
+        let of_provider = Scope::AgentOfProvider { provider: "p-1".into(), sub: "s-1".into() };
+        [Scope::All, of_provider, Scope::Agent("s-1".into()), Scope::IdentityProvider("idp-1".into())]
     }
 
     #[test]
-    fn sessions_that_began_before_end_and_later_ones_do_not() {
-        let of_provider = Scope::AgentOfProvider { provider: "p-1".into(), sub: "s-1".into() };
-        for scope in [Scope::All, of_provider, Scope::Agent("s-1".into()), Scope::IdentityProvider("idp-1".into())] {
+    fn sessions_end_that_began_where_the_revocation_was_not_known() {
+        for scope in scopes() {
             let broad = Broad::new();
             assert!(!broad.covers(&login(1000)));
             assert!(broad.learn(&mark(scope.clone(), 1000)));
-            assert!(broad.covers(&login(1000)) && !broad.covers(&login(1001)), "{scope:?}");
-            assert!(broad.learn(&mark(scope.clone(), 1001)) && broad.covers(&login(1001)));
-            assert!(!broad.learn(&mark(scope, 900)) && broad.covers(&login(1001)), "the later one stays");
+            for logged_in_at in [0, 1000, 1060] {
+                assert!(broad.covers(&login(logged_in_at)), "{scope:?}: at {logged_in_at}, by whatever clock");
+                let new = knowing(logged_in_at, broad.newest_about(&login(0)).as_secs());
+                assert!(!broad.covers(&new), "{scope:?}: at {logged_in_at}, after it");
+            }
+            assert!(!broad.covers(&login(1061)), "{scope:?}: no clock explains that");
+            assert!(broad.learn(&mark(scope.clone(), 1001)) && broad.covers(&knowing(1000, 1000)));
+            assert!(!broad.learn(&mark(scope, 900)) && broad.covers(&knowing(1000, 1000)), "the later one stays");
             broad.forget(at(4999));
             assert!(broad.covers(&login(1000)));
             broad.forget(at(5000));
             assert!(!broad.covers(&login(1000)));
         }
+    }
+
+    #[test]
+    fn a_revocation_is_later_than_those_that_were_known() {
+        let life = Duration::from_secs(3600);
+        for first in scopes() {
+            for second in scopes() {
+                // Made where the clock is ahead, and known where it is not.
+                let broad = Broad::new();
+                broad.learn(&mark(first.clone(), 1040));
+                let between = knowing(1045, broad.newest_about(&login(0)).as_secs());
+                assert!(!broad.covers(&between));
+                let made = broad.begin(second.clone(), life, at(1010));
+                assert!(broad.covers(&between), "{first:?}, then {second:?}");
+                assert_eq!(made.until, made.before.plus(SKEW).plus(life));
+            }
+        }
+        let broad = Broad::new();
+        broad.learn(&mark(Scope::Agent("s-2".into()), 1040));
+        assert_eq!(broad.begin(Scope::Agent("s-1".into()), life, at(1010)).before, at(1010), "nothing to do with it");
     }
 
     #[test]

@@ -144,6 +144,13 @@ impl Revocations {
         self.broad.covers(subject)
     }
 
+    /// The latest revocation of many known here that is about such a session as this: what a session that begins names,
+    /// so that it is not taken for an older one ([`Subject::knew`]).
+    #[must_use]
+    pub fn newest_about(&self, subject: &Subject<'_>) -> Timestamp {
+        self.broad.newest_about(subject)
+    }
+
     /// Ends the sessions of `scope` that began until now, here at once and at every other gateway when this returns or
     /// soon after. None of them can live longer than `life`.
     ///
