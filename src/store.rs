@@ -11,7 +11,7 @@ use crate::clock::Timestamp;
 
 mod broad;
 pub mod embedded;
-mod last_read;
+mod moment;
 pub mod records;
 pub mod redis;
 mod revocations;
@@ -63,17 +63,36 @@ pub trait Journal: Send + Sync {
     ///
     /// [`StoreError`]; a reader starts again from the start, since the journal may be another one now.
     async fn read(&self, after: &Cursor) -> Result<Page, StoreError>;
+
+    /// Puts an empty journal in the place of one that is [spoilt](StoreError::is_spoilt): readers find that it lost
+    /// what they had read. Where nobody else writes, nobody spoils anything.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`]
+    async fn replace(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
 }
 
 /// Why a store does not answer. The text holds neither keys nor passwords.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("the store does not answer: {0}")]
-pub struct StoreError(String);
+#[error("the store does not answer: {text}")]
+pub struct StoreError {
+    text: String,
+    spoilt: bool,
+}
 
 impl StoreError {
     /// Takes an error as it comes, for `map_err`.
     #[allow(clippy::needless_pass_by_value, reason = "what `map_err` hands over")]
     pub(crate) fn new(error: impl ToString) -> Self {
-        Self(error.to_string())
+        Self { text: error.to_string(), spoilt: false }
+    }
+
+    /// Whether the journal will take or give no line any more, however often it is asked.
+    #[must_use]
+    pub const fn is_spoilt(&self) -> bool {
+        self.spoilt
     }
 }

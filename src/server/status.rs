@@ -35,6 +35,7 @@ impl Status {
             "age_seconds": status.age.as_secs(),
             "ended_sessions": status.known,
             "unwritten": status.unwritten,
+            "replaced": status.replaced,
             "last_error": status.error,
         })
     }

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 
 use super::Name;
-use super::last_read::LastRead;
+use super::moment::Moment;
 use super::records::{Cursor, Key, RecordError, Records, Table};
 use crate::clock::{SKEW, Timestamp};
 use crate::crypto::random;
@@ -109,12 +109,12 @@ struct Known {
 pub(super) struct Broad {
     known: RwLock<HashMap<Scope, Known>>,
     any: AtomicBool,
-    read: LastRead,
+    read: Moment,
 }
 
 impl Broad {
     pub(super) fn new() -> Self {
-        Self { known: RwLock::default(), any: AtomicBool::new(false), read: LastRead::never() }
+        Self { known: RwLock::default(), any: AtomicBool::new(false), read: Moment::never() }
     }
 
     /// Whether one of them ends the session.

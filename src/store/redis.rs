@@ -2,7 +2,8 @@
 //!
 //! A blocking `XREAD` is told of a new line at once, and its answers, empty ones too, say that the link is alive: a link
 //! that died half-way is noticed within `PATIENCE`. An `XRANGE` behind it asks for the line that was read last: where
-//! that is gone, so may be others. Nothing is kept of a connection that failed: the next call finds the master anew,
+//! that is gone, so may be others. A stream whose last possible identifier somebody used takes no line any more, and what
+//! is no stream never did: either is deleted, and the gateways write again what they know. Nothing is kept of a connection that failed: the next call finds the master anew,
 //! which may be another one by then.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -112,6 +113,11 @@ impl Redis {
         Ok(answer)
     }
 
+    /// When a line is of no use any more that says `expires`: whoever may write to the server has no line kept for ever.
+    fn bounded(&self, expires: u64) -> Timestamp {
+        Timestamp::from_secs(expires).min(self.clock.now().plus(self.settings.keep + MARGIN))
+    }
+
     /// Whether the line at `cursor` is so young that nobody has trimmed it. Its identifier begins with milliseconds.
     fn is_of_use(&self, cursor: &Cursor) -> bool {
         let written = cursor.0.split('-').next().and_then(|time| time.parse().ok()).map(Duration::from_millis);
@@ -154,11 +160,17 @@ impl Journal for Redis {
             // A line that is none of ours is passed over.
             let (name, expires) = (line.get::<Vec<u8>>("name"), line.get("expires"));
             if let (Some(Ok(name)), Some(expires)) = (name.map(<[u8; 16]>::try_from), expires) {
-                page.entries.push(Entry { name: Name(name), expires: Timestamp::from_secs(expires) });
+                page.entries.push(Entry { name: Name(name), expires: self.bounded(expires) });
             }
             page.next = Cursor(line.id);
         }
         Ok(page)
+    }
+
+    async fn replace(&self) -> Result<(), StoreError> {
+        let mut pipeline = Pipeline::new();
+        pipeline.cmd("DEL").arg(&self.stream).ignore();
+        self.ask(&self.writer, &pipeline).await
     }
 }
 
@@ -284,7 +296,12 @@ impl ConnectionLike for Connection {
 
 async fn within<T>(asked: impl Future<Output = RedisResult<T>>) -> Result<T, StoreError> {
     let answer = timeout(BLOCK + PATIENCE, asked).await;
-    answer.map_err(|_| StoreError::new("no answer in time"))?.map_err(StoreError::new)
+    answer.map_err(|_| StoreError::new("no answer in time"))?.map_err(|error| {
+        let error = StoreError::new(error);
+        // `ERR The stream has exhausted the last possible ID`, or what is there is no stream.
+        let spoilt = ["has exhausted the last possible ID", "WRONGTYPE"].iter().any(|text| error.text.contains(text));
+        StoreError { spoilt, ..error }
+    })
 }
 
 fn since_1970() -> Duration {

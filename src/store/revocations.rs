@@ -5,7 +5,7 @@
 //! where the journal lost lines, the reader starts from the beginning and has written again whatever is not there.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
 use super::broad::{Broad, Scope, Subject};
-use super::last_read::LastRead;
+use super::moment::Moment;
 use super::records::{RecordError, Records};
 use super::{Cursor, Entry, Journal, Name, StoreError};
 use crate::clock::{Clock, Timestamp};
@@ -62,8 +62,10 @@ pub struct Status {
     pub known: usize,
     /// Ended sessions that the journal does not hold yet.
     pub unwritten: usize,
-    /// How long ago the journal was read last; since the start, where it never was.
+    /// How long ago the journal was read last, or since when it takes nothing; since the start, where it was never read.
     pub age: Duration,
+    /// How often the journal was replaced, since nobody could write to it or read it any more.
+    pub replaced: u64,
     /// Why it cannot be read, where it cannot.
     pub error: Option<String>,
 }
@@ -76,7 +78,10 @@ pub struct Revocations {
     /// Until the writer takes it.
     queued: Mutex<Option<mpsc::UnboundedReceiver<Queued>>>,
     unwritten: AtomicUsize,
-    read: LastRead,
+    read: Moment,
+    /// Since when the journal takes nothing: what others end may not be in it either.
+    refused: Moment,
+    replaced: AtomicU64,
     error: Mutex<Option<StoreError>>,
     told: broadcast::Sender<Told>,
     broad: Broad,
@@ -119,7 +124,9 @@ impl Revocations {
             queue,
             queued: Mutex::new(Some(queued)),
             unwritten: AtomicUsize::new(0),
-            read: LastRead::never(),
+            read: Moment::never(),
+            refused: Moment::never(),
+            replaced: AtomicU64::new(0),
             error: Mutex::default(),
             told: broadcast::Sender::new(TOLD),
             broad: Broad::new(),
@@ -210,6 +217,7 @@ impl Revocations {
             known: self.known.read().unwrap_or_else(PoisonError::into_inner).len(),
             unwritten: self.unwritten.load(Ordering::Relaxed),
             age: self.age().unwrap_or_else(|| self.read.since_start()),
+            replaced: self.replaced.load(Ordering::Relaxed),
             error: self.lock_error().as_ref().map(ToString::to_string),
         }
     }
@@ -229,6 +237,7 @@ impl Revocations {
         loop {
             let started = Instant::now();
             let Err(error) = self.read_on(journal).await;
+            self.mend(journal, &error).await;
             self.failed(error);
             pause = if started.elapsed() > PAUSE.1 { PAUSE.0 } else { (pause * 2).min(PAUSE.1) };
             sleep(pause).await;
@@ -242,7 +251,7 @@ impl Revocations {
         let mut batch = Vec::new();
         while queued.recv_many(&mut batch, BATCH).await > 0 {
             let entries: Vec<Entry> = batch.iter().map(|queued| queued.entry).collect();
-            append(journal, &entries).await;
+            self.append(journal, &entries).await;
             self.unwritten.fetch_sub(entries.len(), Ordering::Relaxed);
             for written in batch.drain(..).filter_map(|queued| queued.written) {
                 // Whoever waited may have gone on without it.
@@ -259,6 +268,9 @@ impl Revocations {
             self.learn(&page.entries);
             if page.lost {
                 tracing::warn!(reason = "store_lost", "the store lost ended sessions: they are written again");
+            }
+            // Of an empty journal nobody can tell whether it is still the same: what was written meanwhile may be gone.
+            if page.lost || (after == Cursor::default() && after != page.next) {
                 after = self.compare(journal).await?;
                 continue;
             }
@@ -283,13 +295,14 @@ impl Revocations {
         let (mut after, mut seen) = (Cursor::default(), HashSet::new());
         loop {
             let page = journal.read(&after).await?;
-            after = page.next;
-            if page.entries.is_empty() {
+            self.learn(&page.entries);
+            seen.extend(page.entries.iter().map(|entry| entry.name));
+            // A page of lines that are none of ours is not the last one.
+            if page.next == after {
                 self.succeeded();
                 return Ok((after, seen));
             }
-            self.learn(&page.entries);
-            seen.extend(page.entries.iter().map(|entry| entry.name));
+            after = page.next;
         }
     }
 
@@ -351,20 +364,31 @@ impl Revocations {
     }
 
     fn age(&self) -> Option<Duration> {
-        Some(self.read.age()?.max(self.broad.age()?))
+        Some(self.read.age()?.max(self.broad.age()?).max(self.refused.age().unwrap_or_default()))
     }
 
     fn lock_error(&self) -> MutexGuard<'_, Option<StoreError>> {
         self.error.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
 
-/// Appends until that succeeds.
-async fn append(journal: &dyn Journal, entries: &[Entry]) {
-    let mut pause = PAUSE.0;
-    while let Err(error) = journal.append(entries).await {
-        tracing::warn!(reason = "store_unwritten", %error, "ended sessions are written again in a moment");
-        sleep(pause).await;
-        pause = (pause * 2).min(PAUSE.1);
+    /// Appends until that succeeds.
+    async fn append(&self, journal: &dyn Journal, entries: &[Entry]) {
+        let (began, mut pause) = (Instant::now(), PAUSE.0);
+        while let Err(error) = journal.append(entries).await {
+            self.refused.note(began);
+            tracing::warn!(reason = "store_unwritten", %error, "ended sessions are written again in a moment");
+            self.mend(journal, &error).await;
+            sleep(pause).await;
+            pause = (pause * 2).min(PAUSE.1);
+        }
+        self.refused.forget();
+    }
+
+    /// Replaces a journal that nobody will ever write to or read again. Its readers have written again what they know.
+    async fn mend(&self, journal: &dyn Journal, error: &StoreError) {
+        if error.is_spoilt() && journal.replace().await.is_ok() {
+            self.replaced.fetch_add(1, Ordering::Relaxed);
+            tracing::error!(reason = "store_replaced", %error, "somebody spoilt the list of ended sessions: it begins anew");
+        }
     }
 }

@@ -3,6 +3,7 @@
 mod route;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -40,6 +41,7 @@ struct Inner {
     login: Family<LoginLabels, Counter>,
     provider_up: Family<ProviderLabels, Gauge>,
     store_age: Gauge,
+    store_replaced: Counter,
     store_unwritten: Gauge,
     ended_sessions: Gauge,
     routes: RouteFamilies,
@@ -113,6 +115,11 @@ impl Metrics {
             login: counter(&mut registry, "login", "Steps of logins, by provider, result and reason code"),
             provider_up: by_provider(&mut registry, "provider_up", None, "Whether logins are possible"),
             store_age: gauge(&mut registry, "store_age", Some(Unit::Seconds), "Since the store was read last"),
+            store_replaced: single(
+                &mut registry,
+                "store_replaced",
+                "Times that a spoilt list of ended sessions began anew",
+            ),
             store_unwritten: gauge(&mut registry, "store_unwritten", None, "Ended sessions that the store lacks"),
             ended_sessions: gauge(&mut registry, "ended_sessions", None, "Ended sessions that are remembered"),
             routes: RouteFamilies::register(&mut registry),
@@ -151,6 +158,7 @@ impl Metrics {
         let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
         self.0.store_age.set(i64::try_from(status.age.as_secs()).unwrap_or(i64::MAX));
         self.0.store_unwritten.set(count(status.unwritten));
+        self.0.store_replaced.inner().store(status.replaced, Ordering::Relaxed);
         self.0.ended_sessions.set(count(status.known));
     }
 
@@ -236,6 +244,13 @@ where
     let family = Family::default();
     registry.register(name, help, Family::clone(&family));
     family
+}
+
+/// A counter without labels.
+fn single(registry: &mut Registry, name: &str, help: &str) -> Counter {
+    let counter = Counter::default();
+    registry.register(name, help, counter.clone());
+    counter
 }
 
 fn seconds(duration: Duration) -> f64 {

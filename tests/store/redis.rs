@@ -2,10 +2,11 @@
 
 use std::process::Command;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use portillon::clock::Clock;
 use portillon::store::records::{Backend as _, Table};
-use portillon::store::redis::Mode;
+use portillon::store::redis::{Mode, Settings};
 use portillon::store::{Cursor, Journal as _};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 
@@ -18,8 +19,20 @@ async fn a_single_server_conforms() {
     let server = Server::start(&[]);
     conforms(|| journal(&server.settings()), None).await;
     assert!(server.cli(&["keys", "*"]).lines().all(|key| key.starts_with("portillon:")), "every key has the prefix");
+    let shift = Settings { keep: Duration::from_secs(12 * 3600), ..server.settings() };
+    journal(&shift).append(&[entry(1)]).await.unwrap();
     let ttl: u64 = server.cli(&["ttl", "portillon:ended-sessions"]).trim().parse().unwrap();
     assert!((12 * 3600..=14 * 3600).contains(&ttl), "what nobody needs any more goes away by itself: {ttl}");
+}
+
+#[tokio::test]
+async fn no_line_is_of_use_for_longer_than_a_session() {
+    let server = Server::start(&[]);
+    let shift = journal(&Settings { keep: Duration::from_secs(12 * 3600), ..server.settings() });
+    let line = ["name", "0123456789abcdef", "expires", "18446744073709551615"];
+    assert!(server.cli(&[&["xadd", "portillon:ended-sessions", "*"], &line[..]].concat()).contains('-'));
+    let [found] = &rest(&shift, &Cursor::default()).await.entries[..] else { panic!("one line") };
+    assert!(found.expires.since(Clock::system().now()) < Duration::from_secs(14 * 3600));
 }
 
 #[tokio::test]

@@ -113,6 +113,60 @@ async fn lines_that_the_store_loses_while_it_answers_are_written_again() {
     }
 }
 
+/// What somebody does who may write to the Redis so that it takes no line any more.
+const SPOILING: [&[&str]; 2] = [
+    &["xadd", "portillon:ended-sessions", "18446744073709551615-18446744073709551615", "name", "x"],
+    &["set", "portillon:ended-sessions", "x"],
+];
+
+#[tokio::test]
+async fn a_stream_that_takes_no_line_any_more_begins_anew() {
+    for spoiling in SPOILING {
+        let server = Server::start(&[]);
+        // Where nothing had ended before, too.
+        for already in [&[1, 2][..], &[]] {
+            server.cli(&["flushall"]);
+            let (one, other) = (Gateway::start(&server), Gateway::start(&server));
+            for name in already {
+                assert!(one.knows.revoke(entry(*name)).kept().await);
+                other.until("it is told", |knows| knows.has(&entry(*name).name)).await;
+            }
+            one.until("it reads", |knows| knows.is_trusted(Policy { staleness: PATIENCE, ..REFUSE })).await;
+            server.cli(spoiling);
+            let (mine, theirs) = (one.knows.revoke(entry(3)), other.knows.revoke(entry(4)));
+            assert!(mine.kept().await && theirs.kept().await, "{spoiling:?}: a logout is in the store again");
+            for name in [3, 4] {
+                one.until("it is told", |knows| knows.has(&entry(name).name)).await;
+                other.until("it is told", |knows| knows.has(&entry(name).name)).await;
+            }
+            assert!(one.knows.status().replaced + other.knows.status().replaced > 0);
+            let since = Instant::now();
+            loop {
+                let kept = rest(&journal(&server.settings()), &Cursor::default()).await.entries;
+                if already.iter().chain(&[3, 4]).all(|name| kept.contains(&entry(*name))) {
+                    break;
+                }
+                assert!(since.elapsed() < PATIENCE, "{spoiling:?}: not everything is written again: {kept:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn nobody_trusts_a_store_that_is_read_and_takes_nothing() {
+    let server = Server::start(&[]);
+    let gateway = Gateway::start(&server);
+    let policy = Policy { staleness: Duration::from_secs(2), ..REFUSE };
+    gateway.until("it reads", |knows| knows.is_trusted(policy)).await;
+    server.cli(&["config", "set", "maxmemory", "1"]);
+    assert!(!gateway.knows.revoke(entry(1)).kept().await);
+    gateway.until("it may not know what ended elsewhere", |knows| !knows.is_trusted(policy)).await;
+    assert_eq!(gateway.knows.status().error, None, "it is read all the while");
+    server.cli(&["config", "set", "maxmemory", "0"]);
+    gateway.until("it mends itself", |knows| knows.is_trusted(policy) && knows.status().unwritten == 0).await;
+    assert_eq!(gateway.knows.status().replaced, 0, "what is there is left alone");
+}
+
 #[tokio::test]
 async fn who_never_read_the_store_trusts_nobody() {
     let mut server = Server::start(&[]);
