@@ -176,8 +176,17 @@ pub async fn answer(answer: Answer, context: &Context<'_>) -> Outcome {
     };
     let attempt = Attempt::of(&answer.state, context.cookies, context.keys, context.host, context.now);
     let Some(attempt) = attempt else { return without_attempt(state, context.has_session) };
+    let code = match &answer.result {
+        AnswerResult::Code(code) => code,
+        // Nothing is redeemed, so that nothing is noted: an error that comes again says the same again.
+        AnswerResult::Error { .. } if context.has_session => return Outcome::Return(attempt.return_to),
+        AnswerResult::Error { error, description } => {
+            let failure = refused(error, description.as_deref(), answer.iss.as_deref(), context);
+            return failed(failure, &answer.state, attempt);
+        }
+    };
     match context.redeemed.first_time(&answer.state, attempt.ends_at()).await {
-        Ok(true) => judged(answer, attempt, context).await,
+        Ok(true) => judged(code, &answer, attempt, context).await,
         Ok(false) => without_attempt(state, context.has_session),
         Err(error) => Outcome::Unknown { return_to: attempt.return_to, error },
     }
@@ -195,22 +204,25 @@ pub(super) fn without_attempt(State { return_to, round, .. }: State, has_session
     }
 }
 
-async fn judged(answer: Answer, attempt: Attempt, context: &Context<'_>) -> Outcome {
-    let forget = forgotten(&answer.state);
-    let iss = answer.iss.as_deref();
-    let verified = match &answer.result {
-        AnswerResult::Code(code) => redeem(code, iss, &attempt, context).await.map_err(Failure::Verification),
-        AnswerResult::Error { .. } if context.has_session => return Outcome::Return(attempt.return_to),
-        AnswerResult::Error { error, description } => match context.provider.check_error_iss(iss) {
-            Ok(()) => Err(Failure::Provider { error: error.clone(), description: description.clone() }),
-            Err(problem) => Err(Failure::Verification(problem)),
-        },
-    };
-    let return_to = attempt.return_to;
-    match verified {
-        Ok(login) => Outcome::LoggedIn(LoggedIn { login, return_to, forget }),
-        Err(failure) if failure.is_stale() && context.has_session => Outcome::Return(return_to),
-        Err(failure) => Outcome::Failed(Failed { failure, return_to, forget }),
+fn refused(error: &str, description: Option<&str>, iss: Option<&str>, context: &Context<'_>) -> Failure {
+    let (error, description) = (error.to_owned(), description.map(str::to_owned));
+    match context.provider.check_error_iss(iss) {
+        Ok(()) => Failure::Provider { error, description },
+        Err(problem) => Failure::Verification(problem),
+    }
+}
+
+fn failed(failure: Failure, state: &str, Attempt { return_to, .. }: Attempt) -> Outcome {
+    Outcome::Failed(Failed { failure, return_to, forget: forgotten(state) })
+}
+
+async fn judged(code: &str, answer: &Answer, attempt: Attempt, context: &Context<'_>) -> Outcome {
+    match redeem(code, answer.iss.as_deref(), &attempt, context).await.map_err(Failure::Verification) {
+        Ok(login) => {
+            Outcome::LoggedIn(LoggedIn { login, return_to: attempt.return_to, forget: forgotten(&answer.state) })
+        }
+        Err(failure) if failure.is_stale() && context.has_session => Outcome::Return(attempt.return_to),
+        Err(failure) => failed(failure, &answer.state, attempt),
     }
 }
 

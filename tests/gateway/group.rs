@@ -223,3 +223,30 @@ async fn a_login_without_a_store_says_so_and_begins_no_loop() {
     world.logged_in(&Agent::angela()).await;
     world.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_error_takes_no_room_in_the_store_and_its_login_goes_on() {
+    let redis = Server::start(&[]);
+    let world = sharing(&redis, "\"60s\"").await;
+    let mut browser = world.browser();
+    let callback = browser.up_to_callback("https://paie.test/dossier").await;
+    let mut error = callback.clone();
+    let rest = callback.query_pairs().filter(|(name, _)| name != "code");
+    error.query_pairs_mut().clear().extend_pairs(rest).append_pair("error", "access_denied");
+    for _ in 0..3 {
+        let answer = browser.clone().step(error.as_str()).await;
+        assert_eq!((answer.status, answer.is_own()), (403, true), "{:?}", answer.head);
+        assert!(answer.text().contains("dossier"), "the way on: {}", answer.text());
+    }
+    assert_eq!(redis.cli(&["keys", "portillon:one-time-use:*"]).trim(), "");
+    world.expects(&Agent::angela(), "GET /dossier");
+    assert_eq!(browser.arrive(callback.as_str()).await.status(), 200, "whoever made it up ends no login");
+    assert_ne!(redis.cli(&["keys", "portillon:one-time-use:*"]).trim(), "");
+    let late = browser.step(error.as_str()).await;
+    assert!(
+        late.is_redirect() && late.header("location").is_some_and(|to| to.ends_with("/dossier")),
+        "{:?}",
+        late.head
+    );
+    world.finish().await;
+}
