@@ -134,11 +134,15 @@ impl Stash {
     /// agent has sent already goes for it.
     pub async fn reserve(&self, sub: &str, size: usize, settings: &Settings) -> Option<Reservation> {
         let (room, forgotten) = self.ledger.reserve(sub, size, settings).await?;
-        for key in forgotten {
-            // Where the store does not answer, it keeps it to its end.
-            let _ = self.remove(&key).await;
-        }
+        self.make_room(forgotten).await;
         Some(room)
+    }
+
+    /// Makes `room` for a form that turns out to have `size` bytes; whether there is that much.
+    pub async fn grow(&self, room: &mut Reservation, size: usize, settings: &Settings) -> bool {
+        let Some(forgotten) = room.grow(size, settings) else { return false };
+        self.make_room(forgotten).await;
+        true
     }
 
     /// Keeps a form in the room reserved for it.
@@ -224,6 +228,13 @@ impl Stash {
     #[must_use]
     pub fn cookie(&self, browser: &Browser, host: &str, keep: Duration) -> HeaderValue {
         browser.cookie(&self.keys.load(), host, keep, self.clock.now())
+    }
+
+    async fn make_room(&self, forgotten: Vec<Key>) {
+        for key in forgotten {
+            // Where the store does not answer, it keeps it to its end.
+            let _ = self.remove(&key).await;
+        }
     }
 
     async fn remove(&self, key: &Key) -> Result<(), RecordError> {

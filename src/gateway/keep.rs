@@ -2,21 +2,24 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use pingora::Result;
 use pingora::proxy::Session;
 use tokio::time::timeout;
 
-use super::body_up_to;
 use super::decide::{Keep, format};
 use super::resend;
 use super::respond::Reply;
 use super::site::Site;
 use crate::page::{Format, Language, Message};
-use crate::stash::{Form, FormId, Owner, Settings};
+use crate::stash::{Form, FormId, Owner, Reservation, Settings};
 
 /// How long a form may take to arrive.
 const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Room for the beginning of a form. It doubles as the form arrives: whoever declares much and sends nothing takes no
+/// room from others.
+const FIRST_ROOM: usize = 64 * 1024;
 
 /// Keeps the form and says so; or says that the session has ended, where it cannot be kept.
 ///
@@ -26,11 +29,20 @@ const DEADLINE: Duration = Duration::from_secs(60);
 pub(super) async fn keep(session: &mut Session, site: &Site, keep: Keep, request_id: &str) -> Result<Reply> {
     let Some(most) = most(&keep, &site.stash) else { return Ok(keep.otherwise) };
     let (stash, sub) = (&site.services.stash, keep.session.claims().sub());
-    let Some(room) = stash.reserve(sub, most, &site.stash).await else {
-        tracing::warn!(request_id, reason = "stash_full", "there is no room for a form");
-        return Ok(keep.otherwise);
+    let room = stash.reserve(sub, most.min(FIRST_ROOM), &site.stash).await;
+    let received = match room {
+        Some(room) => timeout(DEADLINE, received(session, site, most, room)).await.unwrap_or(Ok(Err(Lost::Late)))?,
+        None => Err(Lost::Full),
     };
-    let Some(body) = body(session, most).await? else { return Ok(keep.otherwise) };
+    let (body, room) = match received {
+        Ok(received) => received,
+        Err(lost) => {
+            if lost == Lost::Full {
+                tracing::warn!(request_id, reason = "stash_full", "there is no room for a form");
+            }
+            return Ok(keep.otherwise);
+        }
+    };
     let manner = (format(keep.visit.kind), keep.visit.language);
     if let Some(id) = resend::named(&body) {
         // The click of a page whose session has expired meanwhile: its form is kept already.
@@ -51,8 +63,8 @@ pub(super) async fn keep(session: &mut Session, site: &Site, keep: Keep, request
     }
 }
 
-/// The bytes to reserve for a form: as many as it declares, or the most where it does not say; none where it is too
-/// long, for us or for its application.
+/// The most bytes that a form may have: as many as it declares, or what is kept where it does not say; none where it is
+/// too long, for us or for its application.
 fn most(keep: &Keep, settings: &Settings) -> Option<usize> {
     let limit = keep.visit.route.as_ref().and_then(|route| route.max_body);
     let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX).min(settings.max_size);
@@ -62,13 +74,40 @@ fn most(keep: &Keep, settings: &Settings) -> Option<usize> {
     }
 }
 
-/// The whole body; none where it is longer than `most`, or takes too long.
-async fn body(session: &mut Session, most: usize) -> Result<Option<Bytes>> {
+/// Why a form is not kept.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Lost {
+    /// There is no room for it.
+    Full,
+    /// It took too long.
+    Late,
+    /// It is too long.
+    Long,
+}
+
+/// The whole body, of at most `most` bytes, and the room that it takes.
+async fn received(
+    session: &mut Session,
+    site: &Site,
+    most: usize,
+    mut room: Reservation,
+) -> Result<Result<(Bytes, Reservation), Lost>> {
     // A client that expects `100 Continue` waits for it (RFC 9110 section 10.1.1).
     if session.req_header().headers.contains_key(http::header::EXPECT) {
         session.as_mut().write_continue_response().await?;
     }
-    timeout(DEADLINE, body_up_to(session, most)).await.unwrap_or(Ok(None))
+    let mut body = BytesMut::new();
+    while let Some(chunk) = session.read_request_body().await? {
+        body.extend_from_slice(&chunk);
+        if body.len() > most {
+            return Ok(Err(Lost::Long));
+        }
+        let wanted = body.len().next_power_of_two().min(most);
+        if body.len() > room.size() && !site.services.stash.grow(&mut room, wanted, &site.stash).await {
+            return Ok(Err(Lost::Full));
+        }
+    }
+    Ok(Ok((body.freeze(), room)))
 }
 
 fn page(site: &Site, id: &FormId, manner: (Format, Language), otherwise: &Reply, request_id: &str) -> Reply {

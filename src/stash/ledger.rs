@@ -1,5 +1,6 @@
 //! How much is kept: for each agent, and in all, by every gateway of the group. Room is reserved before a form is read,
-//! so that many forms that arrive at once stay within it too.
+//! and grows with what came of it: many forms that arrive at once stay within it too, and one that never arrives takes
+//! none.
 //!
 //! Beside each form the store has a small entry, which says whose it is and how large. A gateway reads the entries when it
 //! needs them and has not done so for some seconds: what another gateway keeps meanwhile is not counted yet.
@@ -35,7 +36,7 @@ pub(super) struct Ledger {
 #[derive(Debug, Default)]
 struct Books {
     next: u64,
-    /// The forms that are being read: whose, and how large at most.
+    /// The forms that are being read: whose, and how much room they have.
     reserved: HashMap<u64, (String, usize)>,
     kept: HashMap<Key, Noted>,
 }
@@ -61,6 +62,7 @@ pub(super) struct Entry {
 pub struct Reservation {
     ledger: Arc<Ledger>,
     number: u64,
+    size: usize,
 }
 
 impl Ledger {
@@ -79,12 +81,12 @@ impl Ledger {
         let mut books = self.books();
         books.forget_expired(self.records.clock().now());
         let mut forgotten = Vec::new();
-        while !books.have_room(sub, size, settings) {
+        while books.number_of(sub) >= PER_AGENT || books.total().saturating_add(size) > settings.max_total {
             forgotten.push(books.forget_oldest_sent(sub)?);
         }
         let number = books.reserve(sub, size);
         drop(books);
-        Some((Reservation { ledger: Arc::clone(self), number }, forgotten))
+        Some((Reservation { ledger: Arc::clone(self), number, size }, forgotten))
     }
 
     /// Notes a form under `key`, for every gateway.
@@ -154,15 +156,17 @@ impl Books {
         self.kept.retain(|_, noted| now < noted.entry.until);
     }
 
-    fn have_room(&self, sub: &str, size: usize, settings: &Settings) -> bool {
-        let kept = self.kept.values().map(|noted| (&noted.entry.sub, noted.entry.size));
-        let reserved = self.reserved.values().map(|(sub, size)| (sub, *size));
-        let (mut own, mut total) = (0, size);
-        for (other, size) in kept.chain(reserved) {
-            own += usize::from(other == sub);
-            total = total.saturating_add(size);
-        }
-        own < PER_AGENT && total <= settings.max_total
+    fn number_of(&self, sub: &str) -> usize {
+        self.forms().filter(|(other, _)| *other == sub).count()
+    }
+
+    fn total(&self) -> usize {
+        self.forms().fold(0, |total, (_, size)| total.saturating_add(size))
+    }
+
+    fn forms(&self) -> impl Iterator<Item = (&str, usize)> {
+        let kept = self.kept.values().map(|noted| (noted.entry.sub.as_str(), noted.entry.size));
+        kept.chain(self.reserved.values().map(|(sub, size)| (sub.as_str(), *size)))
     }
 
     fn reserve(&mut self, sub: &str, size: usize) -> u64 {
@@ -182,6 +186,25 @@ impl Books {
 }
 
 impl Reservation {
+    /// How many bytes there is room for.
+    #[must_use]
+    pub const fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Room for `size` bytes, and the keys of the forms that must go for it; none where there is none.
+    pub(super) fn grow(&mut self, size: usize, settings: &Settings) -> Option<Vec<Key>> {
+        let mut books = self.ledger.books();
+        let (sub, _) = books.reserved.get(&self.number)?.clone();
+        let mut forgotten = Vec::new();
+        while books.total().saturating_sub(self.size).saturating_add(size) > settings.max_total {
+            forgotten.push(books.forget_oldest_sent(&sub)?);
+        }
+        books.reserved.insert(self.number, (sub, size));
+        self.size = size;
+        Some(forgotten)
+    }
+
     /// Notes the form that the room was for, which takes it.
     pub(super) async fn settle(self, key: Key, entry: Entry) -> Result<(), RecordError> {
         self.ledger.records.put(Table::StashEntry, &key, &entry, entry.until).await?;

@@ -118,3 +118,21 @@ async fn each_agent_has_room_for_a_few_forms_and_all_of_them_for_so_many_bytes()
     stash.clock.advance(SETTINGS.keep);
     assert!(kept(&stash, owner("s-1"), 1).await.is_some(), "what has ended makes room");
 }
+
+#[tokio::test]
+async fn room_grows_with_what_arrives_and_comes_back_with_what_does_not() {
+    let (stash, _store, _folder) = stash();
+    let browser = Browser::unknown();
+    let owner = |sub| Owner { host: HOST, sub, browser: &browser };
+    let mut room = stash.reserve("s-1", 10, &SETTINGS).await.unwrap();
+    let sent = kept(&stash, owner("s-1"), 1000).await.unwrap();
+    assert!(kept(&stash, owner("s-2"), 3990).await.is_some(), "what has not arrived takes no room");
+    assert!(!stash.grow(&mut room, 11, &SETTINGS).await && room.size() == 10);
+    let found = stash.find(&sent, owner("s-1")).await.unwrap().unwrap();
+    stash.sent(&sent, "s-1", &found).await;
+    assert!(stash.grow(&mut room, 1010, &SETTINGS).await && room.size() == 1010, "what was sent goes for it");
+    assert!(stash.find(&sent, owner("s-1")).await.unwrap().is_none());
+    assert!(kept(&stash, owner("s-3"), 1).await.is_none());
+    drop(room);
+    assert!(kept(&stash, owner("s-3"), 1010).await.is_some());
+}

@@ -124,6 +124,28 @@ async fn a_multipart_form_of_three_megabytes_arrives_byte_by_byte() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn forms_that_never_arrive_take_no_room_from_others() {
+    let mut plan = Plan::new().await;
+    plan.site.set("stash", "max_size", "\"1m\"").set("stash", "max_total", "\"2m\"");
+    let world = plan.start().await;
+    let mut eloise = world.logged_in(&Agent::eloise()).await;
+    let mut angela = left_alone(&world, &Agent::angela()).await;
+    let mut waiting = Vec::new();
+    for (name, value) in [("Transfer-Encoding", "chunked"), ("Content-Length", "1048576")].repeat(2) {
+        let mut connection = world.connect().await;
+        let form = own_form(SAVE, "text/x-own", "").with(name, value).with("Expect", "100-continue");
+        connection.send(angela.with_cookies(&parse(SAVE), form).to_bytes()).await;
+        let interim = b"HTTP/1.1 100 Continue\r\n\r\n";
+        assert_eq!(connection.exactly(interim.len()).await, interim, "it is waited for");
+        waiting.push(connection);
+    }
+    kept(&mut eloise, own_form(SAVE, "text/x-own", "x".repeat(1 << 20))).await;
+    is_lost(&mut eloise, own_form(SAVE, "text/x-own", "x".repeat(1 << 20))).await;
+    drop(waiting);
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn chunks_and_expectations_are_kept_too() {
     let world = World::start().await;
     let mut browser = left_alone(&world, &Agent::angela()).await;
