@@ -135,6 +135,10 @@ impl LiveSession {
         }
     }
 
+    fn holder(&self) -> Holder {
+        (self.provider.clone(), self.sub.clone(), self.host.clone())
+    }
+
     fn key(&self) -> Key {
         Key::of("live session", self.session.as_bytes())
     }
@@ -215,8 +219,8 @@ pub struct Recorder {
     waiting: mpsc::Receiver<Seen>,
 }
 
-/// The sessions that one agent has at one host are counted.
-type Holder = (String, String);
+/// The sessions that one agent of a provider has at one host are counted.
+type Holder = (String, String, String);
 
 impl Recorder {
     /// Writes for ever. `is_over` says which sessions have ended already, `end` ends one.
@@ -244,7 +248,7 @@ impl Recorder {
         if let Err(error) = self.records.put(Table::LiveSession, &session.key(), &session, expires).await {
             tracing::debug!(%error, "a live session was not written");
         }
-        limit.map(|limit| ((session.sub, session.host), limit))
+        limit.map(|limit| (session.holder(), limit))
     }
 
     /// Ends the oldest sessions of those who have too many. Where the store does not answer, they are looked at later.
@@ -254,12 +258,12 @@ impl Recorder {
         is_over: impl Fn(&LiveSession) -> bool,
         end: impl Fn(&LiveSession),
     ) {
-        let of = |session: &LiveSession| (session.sub.clone(), session.host.clone());
-        let sessions = listed(&self.records, |session| limited.contains_key(&of(session)) && !is_over(session)).await;
+        let is_limited = |session: &LiveSession| limited.contains_key(&session.holder());
+        let sessions = listed(&self.records, |session| is_limited(session) && !is_over(session)).await;
         let Ok(sessions) = sessions else { return };
         let mut held: HashMap<Holder, Vec<Name>> = HashMap::new();
         for session in &sessions {
-            let holder = of(session);
+            let holder = session.holder();
             let Some(limit) = limited.get(&holder) else { continue };
             let logins = held.entry(holder).or_default();
             // To end one session of a login ends the login: those of one browser, whose tabs came at once, count as one.
@@ -286,7 +290,7 @@ mod tests {
     use crate::identity::{ClaimValue, Claims};
     use crate::secret::Secret;
     use crate::session::cookie::OwnCookies;
-    use crate::session::{Login, Sessions};
+    use crate::session::{AtProvider, Login, Sessions};
     use crate::store::Revocations;
     use crate::store::embedded::Embedded;
 
@@ -313,12 +317,16 @@ mod tests {
 
     impl House {
         fn log_in(&self, sub: &str) -> Session {
+            self.log_in_at("p-1", sub)
+        }
+
+        fn log_in_at(&self, provider: &str, sub: &str) -> Session {
             let mut claims = Claims::new(sub);
             claims.insert("email", ClaimValue::Text(format!("{sub}@example.fr")));
             let login = Login {
                 claims,
                 id_token: Secret::from("a.b.c"),
-                at_provider: crate::session::AtProvider::default(),
+                at_provider: AtProvider { provider: provider.to_owned(), sid: None },
                 refresh_token: None,
                 continues: None,
             };
@@ -371,10 +379,11 @@ mod tests {
             house.clock.advance(Duration::from_secs(1));
         }
         house.live.note(&house.log_in("s-1"), ("other.example.fr", &Client::default()), LIFETIME, Some(two));
+        house.live.note(&house.log_in_at("p-2", "s-1"), (HOST, &Client::default()), LIFETIME, Some(two));
         house.written().await;
         let ended = Mutex::new(Vec::new());
         let end = |session: &LiveSession| ended.lock().unwrap().push(session.session.clone());
-        let holder = |sub: &str| ((sub.to_owned(), HOST.to_owned()), two);
+        let holder = |sub: &str| (("p-1".to_owned(), sub.to_owned(), HOST.to_owned()), two);
         let mut limited = HashMap::from([holder("s-1"), holder("s-2")]);
         house.recorder.limit(&mut limited, |_| false, end).await;
         assert_eq!(*ended.lock().unwrap(), [logged_in[0].pseudonym()]);

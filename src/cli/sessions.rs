@@ -33,6 +33,9 @@ enum Action {
     List {
         #[command(flatten)]
         whose: Whose,
+        /// Where the agent logs in: `default` is `[provider]`
+        #[arg(long, value_name = "NAME", requires = "agent")]
+        provider: Option<String>,
         /// One JSON object a line; times in seconds since 1970
         #[arg(long)]
         json: bool,
@@ -41,6 +44,9 @@ enum Action {
     Revoke {
         #[command(flatten)]
         which: Which,
+        /// Where the agent logs in, as the configuration calls it; needed where it has several providers
+        #[arg(long, value_name = "NAME", requires = "agent")]
+        provider: Option<String>,
     },
 }
 
@@ -73,7 +79,8 @@ struct Which {
 
 impl From<Whose> for Selection {
     fn from(Whose { agent, idp }: Whose) -> Self {
-        agent.map(Self::Agent).or_else(|| idp.map(Self::IdentityProvider)).unwrap_or(Self::All)
+        let agent = agent.map(|agent| Self::Agent { agent, provider: None });
+        agent.or_else(|| idp.map(Self::IdentityProvider)).unwrap_or(Self::All)
     }
 }
 
@@ -99,8 +106,9 @@ pub fn execute(args: SessionsArgs) -> ExitCode {
 fn run(config: &Config, action: Action) -> Result<ExitCode, OrderError> {
     let mut out = io::stdout().lock();
     match action {
-        Action::List { whose, json } => {
-            let Report::Sessions(sessions) = ask(config, Order::List(whose.into()))? else { return Err(unasked()) };
+        Action::List { whose, provider, json } => {
+            let Some(selection) = at(whose.into(), provider.as_deref(), config) else { return Ok(ExitCode::FAILURE) };
+            let Report::Sessions(sessions) = ask(config, Order::List(selection))? else { return Err(unasked()) };
             if json {
                 print_json(&sessions, &mut out)?;
             } else {
@@ -108,8 +116,11 @@ fn run(config: &Config, action: Action) -> Result<ExitCode, OrderError> {
             }
             Ok(ExitCode::SUCCESS)
         }
-        Action::Revoke { which } => {
-            let selection = Selection::from(which);
+        Action::Revoke { which, provider } => {
+            let selection = at(which.into(), provider.as_deref(), config);
+            let Some(selection) = selection.filter(|selection| is_clear(selection, config)) else {
+                return Ok(ExitCode::FAILURE);
+            };
             let Report::Ended { known, stored } = ask(config, Order::End(selection.clone()))? else {
                 return Err(unasked());
             };
@@ -120,13 +131,39 @@ fn run(config: &Config, action: Action) -> Result<ExitCode, OrderError> {
             // A session, or an agent by e-mail, is found in the list or not at all.
             let by_list = match &selection {
                 Selection::Session(_) => true,
-                Selection::Agent(agent) => agent.contains('@'),
+                Selection::Agent { agent, .. } => agent.contains('@'),
                 Selection::All | Selection::IdentityProvider(_) => false,
             };
             let found = known > 0 || !by_list;
             Ok(if found { ExitCode::SUCCESS } else { ExitCode::FAILURE })
         }
     }
+}
+
+/// The sessions meant, of those that began at the provider of this name; none where there is no such provider, which it
+/// says.
+fn at(selection: Selection, provider: Option<&str>, config: &Config) -> Option<Selection> {
+    let (Selection::Agent { agent, .. }, Some(name)) = (&selection, provider) else { return Some(selection) };
+    let Some(provider) = config.providers.iter().find(|provider| provider.settings.name == name) else {
+        say(&format!("error: no provider is called `{name}`: {}", names(config)));
+        return None;
+    };
+    Some(Selection::Agent { agent: agent.clone(), provider: Some(provider.settings.fingerprint()) })
+}
+
+/// Whether one agent's sessions end at most: a `sub` is another agent's at another provider. It says so where they may
+/// not.
+fn is_clear(selection: &Selection, config: &Config) -> bool {
+    let is_clear = config.providers.len() == 1 || !matches!(selection, Selection::Agent { provider: None, .. });
+    if !is_clear {
+        say(&format!("error: an agent of which provider? Say so with --provider: {}", names(config)));
+    }
+    is_clear
+}
+
+fn names(config: &Config) -> String {
+    let names = config.providers.iter().map(|provider| format!("`{}`", provider.settings.name));
+    names.collect::<Vec<_>>().join(", ")
 }
 
 fn print_json(sessions: &[LiveSession], out: &mut impl Write) -> Result<(), OrderError> {

@@ -20,7 +20,6 @@ use super::settings::{Settings, SettingsError};
 use super::token::{self, Grant, RefreshedTokens, Tokens};
 use super::user_info::{self, Received};
 use crate::clock::Clock;
-use crate::crypto::{base64url, sha256};
 use crate::identity::Claims;
 use crate::secret::Secret;
 
@@ -99,16 +98,10 @@ impl Provider {
         &self.settings.name
     }
 
-    /// What tells it from every other provider, and from itself with another issuer or client: what is sealed for its
-    /// agents opens for no others.
+    /// See [`Settings::fingerprint`].
     #[must_use]
     pub fn fingerprint(&self) -> String {
-        let Settings { name, issuer, client_id, .. } = &self.settings;
-        let identity: Vec<u8> = [name, issuer, client_id]
-            .into_iter()
-            .flat_map(|part| (part.len() as u64).to_be_bytes().into_iter().chain(part.bytes()))
-            .collect();
-        base64url(&sha256(&identity)[..16])
+        self.settings.fingerprint()
     }
 
     /// Renews metadata and keys now.

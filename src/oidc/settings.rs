@@ -10,6 +10,7 @@ use url::{Host, Url};
 
 use super::algorithm::SignatureAlgorithm;
 use super::preset::{Preset, UnknownName};
+use crate::crypto::{base64url, sha256};
 use crate::secret::Secret;
 
 /// How the client authenticates at the token endpoint (OpenID Connect Core 1.0 section 9).
@@ -130,6 +131,17 @@ impl PartialEq for Settings {
 }
 
 impl Settings {
+    /// What tells the provider from every other one, and from itself with another issuer or client: what is sealed for its
+    /// agents opens for no others.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        let identity: Vec<u8> = [&self.name, &self.issuer, &self.client_id]
+            .into_iter()
+            .flat_map(|part| (part.len() as u64).to_be_bytes().into_iter().chain(part.bytes()))
+            .collect();
+        base64url(&sha256(&identity)[..16])
+    }
+
     /// The issuer as a URL, once everything here that can be wrong without asking the network was found right.
     pub(super) fn checked_issuer(&self) -> Result<Issuer, SettingsError> {
         if self.client_id.is_empty() || self.client_secret.expose().is_empty() {

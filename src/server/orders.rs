@@ -50,7 +50,7 @@ async fn end(site: &Site, selection: Selection) -> Result<Report, RecordError> {
     let whose = match &selection {
         Selection::All => "order_all",
         Selection::IdentityProvider(_) => "order_idp",
-        Selection::Agent(_) => "order_agent",
+        Selection::Agent { .. } => "order_agent",
         Selection::Session(_) => "order_session",
     };
     // Without the list, what can be named without it ends all the same.
@@ -72,10 +72,14 @@ async fn ended(
     match selection {
         Selection::All => stored &= end_scope(site, Scope::All).await,
         Selection::IdentityProvider(idp_id) => stored &= end_scope(site, Scope::IdentityProvider(idp_id)).await,
-        Selection::Agent(agent) => {
-            stored &= end_scope(site, Scope::Agent(agent.clone())).await;
+        Selection::Agent { agent, provider } => {
+            let scope = |sub| match provider.clone() {
+                Some(provider) => Scope::AgentOfProvider { provider, sub },
+                None => Scope::Agent(sub),
+            };
+            stored &= end_scope(site, scope(agent.clone())).await;
             for session in sessions?.into_iter().filter(|session| session.sub != agent) {
-                stored &= end_scope(site, Scope::Agent(session.sub)).await;
+                stored &= end_scope(site, scope(session.sub)).await;
             }
         }
         Selection::Session(_) => {

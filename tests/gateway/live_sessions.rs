@@ -16,6 +16,7 @@ use crate::harness::{Agent, Browser, HOME, PAIE, Plan, Request, World};
 use crate::redis::{PATIENCE, Server};
 
 const DOCS: &str = "https://docs.test/";
+const AT_RIE: &str = "https://rie.test/";
 
 /// The binary and the gateway see the same time of day.
 pub async fn plan() -> Plan {
@@ -130,6 +131,31 @@ async fn an_agent_an_identity_provider_or_everybody_is_out_everywhere() {
         sleep(Duration::from_millis(1100)).await;
     }
     other.stop().await;
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_is_out_at_the_provider_that_is_named_and_at_no_other() {
+    let mut plan = plan().await;
+    let rie = plan.another_provider().await;
+    rie.log_in(&Agent::angela());
+    let world = plan.start().await;
+    let mut browser = world.logged_in(&Agent::angela()).await;
+    world.expects(&Agent::angela(), "GET /");
+    assert_eq!(browser.open(AT_RIE).await.status(), 200);
+    listed(&world, "", 2).await;
+    let agent = format!("--agent {}", Agent::angela().sub());
+    for (words, complaint) in [("", "`default`, `rie`"), ("--provider autre", "no provider is called `autre`")] {
+        let refused = sessions(&world, &format!("revoke {agent} {words}")).await;
+        assert!(!refused.status.success() && said(&refused).contains(complaint), "{}", said(&refused));
+    }
+    assert_eq!(listed(&world, &agent, 2).await.len(), 2, "nothing ended");
+    listed(&world, &format!("{agent} --provider rie"), 1).await;
+    let revoked = sessions(&world, &format!("revoke {agent} --provider rie")).await;
+    assert!(revoked.status.success() && said(&revoked) == "1 session ended\n", "{}", said(&revoked));
+    world.expects(&Agent::angela(), "GET /");
+    assert_eq!(asked_again(&world, &mut browser, HOME).await, 200, "the same `sub` at the other provider");
+    assert_eq!(asked_again(&world, &mut browser, AT_RIE).await, 303);
     world.finish().await;
 }
 
