@@ -271,7 +271,9 @@ impl Desk<'_, '_> {
     fn unauthenticated(&self, route: &Arc<Route>, opened: Opened) -> Decision {
         let login_url = self.login_url();
         match self.request.kind() {
-            Kind::Navigation if self.is_logout(route) => Decision::Leave(self.visit(&route.host, Some(route), opened)),
+            Kind::Form | Kind::Navigation if self.is_logout(route) => {
+                Decision::Leave(self.visit(&route.host, Some(route), opened))
+            }
             Kind::Navigation if rounds::count(&self.request.cookies) >= rounds::MOST => self.looped(route, &opened),
             Kind::Navigation => Decision::Login(self.visit(&route.host, Some(route), opened)),
             Kind::Form | Kind::Frame => {
@@ -286,7 +288,7 @@ impl Desk<'_, '_> {
 
     /// A form of the agent's own that only came too late is not lost.
     fn kept(&self, route: &Arc<Route>, opened: Opened, otherwise: Reply) -> Decision {
-        let form = self.request.form(&route.host.origin).filter(|_| self.site.stash.enabled && !self.is_logout(route));
+        let form = self.request.form(&route.host.origin).filter(|_| self.site.stash.enabled);
         let (Opened::Expired(session), Some(form)) = (&opened, form) else {
             return Decision::Reply(Box::new(otherwise));
         };

@@ -239,6 +239,23 @@ async fn a_logout_by_post_of_the_application_logs_out_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_logout_by_post_that_comes_too_late_leaves_all_the_same() {
+    let world = with_logout_paths().await;
+    let url = parse("https://paie.test/deconnexion.php");
+    let mut browser = world.logged_in(&Agent::angela()).await;
+    world.advance(61);
+    let response = browser.send(&url, form_post(&url, "csrf=1")).await;
+    assert_eq!(response.status, 303);
+    assert!(response.location().starts_with(&format!("{}/session/end?", world.provider.issuer())));
+    ends_the_session(&response);
+    let page = browser.open(&response.location()).await;
+    assert_eq!((page.status(), page.url.path()), (200, "/.portillon/signed-out"));
+    let nobody = world.browser().send(&url, form_post(&url, "csrf=1")).await;
+    assert_eq!((nobody.status, nobody.location().as_str()), (303, "/.portillon/signed-out"));
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_logout_path_whose_application_fails_logs_out_all_the_same() {
     let world = with_logout_paths().await;
     world.upstream.answer("/deconnexion.php", Answer::hang_up());
