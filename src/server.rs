@@ -168,17 +168,18 @@ pub async fn start(config: Config, options: Options) -> Result<Running, StartErr
     let records = Records::new(backend, Arc::clone(&keys), options.clock.clone());
     learn(&config.store.kind, &revocations, (&*journal, &records)).await?;
     let (live, recorder) = Live::new(records.clone());
+    let metrics = Metrics::new();
     let services = Services {
         live,
         recent: Arc::default(),
         stash: Arc::new(Stash::new(Arc::clone(&keys), options.clock.clone(), records.clone())),
         redeemed: Redeemed::new(records.clone()),
-        refresher: Arc::new(Refresher::new(records.clone())),
+        refresher: Arc::new(Refresher::new(records.clone(), metrics.clone())),
         keys,
         clock: options.clock,
         revocations,
         records,
-        metrics: Metrics::new(),
+        metrics,
     };
     services.metrics.reload(true, services.clock.now());
     let site = Arc::new(ArcSwap::from_pointee(compile::site(&config, services, None)?));

@@ -11,13 +11,14 @@ use std::time::{Duration, Instant};
 
 use moka::sync::Cache;
 use serde::{Deserialize, Serialize};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::{sleep, timeout};
 
 use crate::oidc::{LoginError, Provider};
 use crate::secret::Secret;
 use crate::session::{Identity, LoginId, Session, Sessions};
 use crate::store::records::{Key, RecordError, Records, Table};
+use crate::telemetry::metrics::{Metrics, RefreshResult};
 
 /// How long a request waits for an identity that is overdue.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -36,6 +37,10 @@ const LOOK: Duration = Duration::from_millis(200);
 
 /// Logins whose last try is remembered.
 const TRIED: u64 = 65_536;
+
+/// Refresh tokens that are revoked at once: where more logins end at a provider that hardly answers, the others' are left
+/// to expire.
+const REVOKED_AT_ONCE: usize = 64;
 
 /// What the store keeps for a login.
 #[derive(Clone, Deserialize, Serialize)]
@@ -81,6 +86,8 @@ pub struct Refresher {
     records: Records,
     flights: Mutex<HashMap<LoginId, watch::Receiver<()>>>,
     tried: Cache<LoginId, ()>,
+    revoking: Arc<Semaphore>,
+    metrics: Metrics,
 }
 
 /// A refresh on its way.
@@ -97,9 +104,10 @@ impl Flight {
 impl Refresher {
     /// Keeps what it needs among `records`.
     #[must_use]
-    pub fn new(records: Records) -> Self {
+    pub fn new(records: Records, metrics: Metrics) -> Self {
         let tried = Cache::builder().max_capacity(TRIED).time_to_live(PAUSE).build();
-        Self { records, flights: Mutex::default(), tried }
+        let revoking = Arc::new(Semaphore::new(REVOKED_AT_ONCE));
+        Self { records, flights: Mutex::default(), tried, revoking, metrics }
     }
 
     /// Keeps the refresh token of a login that just began.
@@ -115,14 +123,27 @@ impl Refresher {
         }
     }
 
-    /// Forgets the refresh token of a login that ended. Nobody waits for it.
-    pub fn end(&self, login: LoginId) {
-        let records = self.records.clone();
+    /// Forgets the refresh token of a login that ended, and has `provider` forget it. Nobody waits for it.
+    pub fn end(&self, login: LoginId, provider: Arc<Provider>) {
+        let (records, revoking) = (self.records.clone(), Arc::clone(&self.revoking));
         tokio::spawn(async move {
-            if let Err(error) = records.remove(Table::Identity, &kept_at(login)).await {
-                tracing::debug!(%error, "a refresh token stays sealed in the store until it expires");
+            let kept = match records.take::<Kept>(Table::Identity, &kept_at(login)).await {
+                Ok(kept) => kept,
+                Err(error) => return tracing::debug!(%error, "a refresh token stays sealed until it expires"),
+            };
+            let (Some(kept), Ok(_permit)) = (kept, revoking.try_acquire()) else { return };
+            if let Err(error) = provider.revoke(&kept.refresh_token.as_str().into()).await {
+                let reason = "refresh_token_unrevoked";
+                tracing::warn!(reason, %error, "the refresh token of a login that ended lives on at the provider");
             }
         });
+    }
+
+    /// Forgets a refresh token that is worth nothing any more.
+    async fn forget(&self, login: LoginId) {
+        if let Err(error) = self.records.remove(Table::Identity, &kept_at(login)).await {
+            tracing::debug!(%error, "a refresh token stays sealed until it expires");
+        }
     }
 
     /// Begins to refresh the identity of `session`, where that is due and nobody here does so already; none where there
@@ -159,7 +180,7 @@ impl Refresher {
                 let reason = "refresh_refused";
                 tracing::info!(session = session.pseudonym(), reason, %error, "the provider no longer vouches for a session");
                 let _ = source.sessions.end_named(session.name());
-                self.end(login);
+                self.forget(login).await;
             }
             Err(error) => {
                 let reason = "refresh_failed";
@@ -214,11 +235,25 @@ impl Refresher {
     /// Asks the provider, which no other gateway does now.
     async fn alone(&self, session: &Session, source: &Source) -> Result<bool, Failure> {
         // Whoever had the lock before may have brought it.
-        let mut kept = match self.known(session, source).await? {
+        let kept = match self.known(session, source).await? {
             Known::Nothing => return Ok(false),
             Known::Recent => return Ok(true),
             Known::Old(kept) => kept,
         };
+        let outcome = self.asked(session, source, kept).await;
+        let result = match &outcome {
+            Ok(true) => RefreshResult::Refreshed,
+            Ok(false) => RefreshResult::Superseded,
+            Err(Failure::Provider(error)) if ends(error) => RefreshResult::Refused,
+            Err(_) => RefreshResult::Failed,
+        };
+        self.metrics.refresh(source.provider.name(), result);
+        outcome
+    }
+
+    /// Whether the provider, which is asked once, brought a recent identity; not where another gateway used the refresh
+    /// token.
+    async fn asked(&self, session: &Session, source: &Source, mut kept: Kept) -> Result<bool, Failure> {
         let tokens = match source.provider.refresh_tokens(&kept.refresh_token.as_str().into()).await {
             Err(error) if error.is_invalid_grant() && self.is_replaced(session, &kept).await? => return Ok(false),
             answer => answer?,

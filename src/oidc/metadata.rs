@@ -41,6 +41,8 @@ pub(super) struct Metadata {
     pub(super) userinfo_endpoint: Uri,
     pub(super) jwks_uri: Uri,
     pub(super) end_session_endpoint: Option<Url>,
+    /// RFC 8414 section 2; none where it is not on the issuer's origin.
+    pub(super) revocation_endpoint: Option<Uri>,
     /// Whether answers carry `iss` (RFC 9207 section 3).
     pub(super) authorization_response_iss_parameter_supported: bool,
     /// Whether the `claims` parameter is understood (OpenID Connect Core 1.0 section 5.5).
@@ -59,6 +61,7 @@ impl Metadata {
         let endpoint = |name, url| issuer.own(url).ok_or(MetadataError::Endpoint(name));
         let called = |name, url| endpoint(name, url)?.as_str().parse().map_err(|_| MetadataError::Endpoint(name));
         let logout = document.additional_metadata();
+        let more = &logout.additional_metadata;
         Ok(Self {
             authorization_endpoint: endpoint("authorization_endpoint", Some(document.authorization_endpoint().url()))?,
             token_endpoint: called("token_endpoint", document.token_endpoint().map(|url| url.url()))?,
@@ -68,16 +71,17 @@ impl Metadata {
                 Some(url) => Some(endpoint("end_session_endpoint", Some(url.url()))?),
                 None => None,
             },
-            authorization_response_iss_parameter_supported: logout
-                .additional_metadata
-                .authorization_response_iss_parameter_supported,
+            revocation_endpoint: issuer
+                .own(more.revocation_endpoint.as_ref())
+                .and_then(|url| url.as_str().parse().ok()),
+            authorization_response_iss_parameter_supported: more.authorization_response_iss_parameter_supported,
             claims_parameter_supported: document.claims_parameter_supported().unwrap_or(false),
         })
     }
 }
 
 type Document = ProviderMetadata<
-    LogoutProviderMetadata<IssParameter>,
+    LogoutProviderMetadata<OfOAuth>,
     CoreAuthDisplay,
     CoreClientAuthMethod,
     CoreClaimName,
@@ -91,14 +95,15 @@ type Document = ProviderMetadata<
     CoreSubjectIdentifierType,
 >;
 
-/// RFC 9207 section 3.
+/// RFC 8414 section 2, RFC 9207 section 3.
 #[derive(Clone, Debug, Deserialize, Serialize)]
-struct IssParameter {
+struct OfOAuth {
     #[serde(default)]
     authorization_response_iss_parameter_supported: bool,
+    revocation_endpoint: Option<Url>,
 }
 
-impl AdditionalProviderMetadata for IssParameter {}
+impl AdditionalProviderMetadata for OfOAuth {}
 
 #[cfg(test)]
 mod tests {
@@ -122,6 +127,21 @@ mod tests {
         let mut document = metadata(ISSUER);
         document[name] = value;
         document
+    }
+
+    #[test]
+    fn a_revocation_endpoint_elsewhere_is_not_used() {
+        let endpoint = |url: &str| {
+            let mut document = metadata(ISSUER);
+            document["revocation_endpoint"] = json!(url);
+            parse(&document).unwrap().revocation_endpoint.map(|uri| uri.to_string())
+        };
+        let own = "https://op.example:8443/api/v2/token/revocation";
+        assert_eq!(endpoint(own).as_deref(), Some(own));
+        assert_eq!(endpoint("https://op.example/api/v2/token/revocation"), None);
+        let mut without = metadata(ISSUER);
+        without.as_object_mut().unwrap().remove("revocation_endpoint");
+        assert_eq!(parse(&without).unwrap().revocation_endpoint, None);
     }
 
     #[test]

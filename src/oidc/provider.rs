@@ -202,6 +202,22 @@ impl Provider {
         RefreshedTokens::read(&answer)
     }
 
+    /// Ends a refresh token (RFC 7009), where the provider is known to have an endpoint for that.
+    ///
+    /// # Errors
+    ///
+    /// [`LoginError::TokenEndpoint`], [`LoginError::Unavailable`]
+    pub async fn revoke(&self, refresh_token: &Secret<String>) -> Result<(), LoginError> {
+        let snapshot = self.discovery.known();
+        let Some(endpoint) = snapshot.as_ref().and_then(|snapshot| snapshot.metadata.revocation_endpoint.as_ref())
+        else {
+            return Ok(());
+        };
+        let request = token::revocation(refresh_token, endpoint, &self.settings);
+        let answer = self.discovery.call("revocation_endpoint", request).await.map_err(LoginError::Unavailable)?;
+        token::is_revoked(&answer)
+    }
+
     /// What userinfo says now of the agent whose claims were `before`; what the ID token of their login said stays.
     ///
     /// # Errors

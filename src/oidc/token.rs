@@ -1,10 +1,11 @@
-//! The token request and its answer (RFC 6749 sections 4.1.3, 5.1, 5.2; RFC 7636 section 4.5).
+//! The token request and its answer (RFC 6749 sections 4.1.3, 5.1, 5.2; RFC 7636 section 4.5), and the end of a refresh
+//! token (RFC 7009 section 2).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
-use http::{HeaderValue, Method, Request, StatusCode};
+use http::{HeaderValue, Method, Request, StatusCode, Uri};
 use http_body_util::Full;
 use serde_json::Value;
 use url::form_urlencoded;
@@ -46,7 +47,7 @@ impl Grant<'_> {
             .append_pair("code", self.code)
             .append_pair("redirect_uri", self.redirect_uri)
             .append_pair("code_verifier", self.code_verifier);
-        authenticated(form, metadata, settings)
+        authenticated(form, &metadata.token_endpoint, settings)
     }
 }
 
@@ -54,13 +55,20 @@ impl Grant<'_> {
 pub(super) fn refresh(token: &Secret<String>, metadata: &Metadata, settings: &Settings) -> Request<Full<Bytes>> {
     let mut form = form_urlencoded::Serializer::new(String::new());
     form.append_pair("grant_type", "refresh_token").append_pair("refresh_token", token.expose());
-    authenticated(form, metadata, settings)
+    authenticated(form, &metadata.token_endpoint, settings)
 }
 
-/// A token request by the client.
+/// The request that ends a refresh token (RFC 7009 section 2.1).
+pub(super) fn revocation(token: &Secret<String>, endpoint: &Uri, settings: &Settings) -> Request<Full<Bytes>> {
+    let mut form = form_urlencoded::Serializer::new(String::new());
+    form.append_pair("token", token.expose()).append_pair("token_type_hint", "refresh_token");
+    authenticated(form, endpoint, settings)
+}
+
+/// A request by the client.
 fn authenticated(
     mut form: form_urlencoded::Serializer<'_, String>,
-    metadata: &Metadata,
+    endpoint: &Uri,
     settings: &Settings,
 ) -> Request<Full<Bytes>> {
     let mut basic = None;
@@ -73,7 +81,7 @@ fn authenticated(
     }
     let mut request = Request::new(Full::from(form.finish()));
     *request.method_mut() = Method::POST;
-    *request.uri_mut() = metadata.token_endpoint.clone();
+    *request.uri_mut() = endpoint.clone();
     request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
     if let Some(credentials) = basic {
         request.headers_mut().insert(AUTHORIZATION, credentials);
@@ -122,13 +130,23 @@ impl RefreshedTokens {
     }
 }
 
+/// Whether a refresh token has ended (RFC 7009 section 2.2): whatever a good answer says.
+pub(super) fn is_revoked(answer: &Answer) -> Result<(), LoginError> {
+    successful(answer).map(drop)
+}
+
 /// The members of a token response that is none of an error.
 fn members(answer: &Answer) -> Result<Object, LoginError> {
+    successful(answer)?.ok_or(LoginError::TokenResponse("not a JSON object with unique names"))
+}
+
+/// What an answer says, where it says something, that is none of an error.
+fn successful(answer: &Answer) -> Result<Option<Object>, LoginError> {
     let members = json::object(&answer.body).filter(|_| answer.media_type == "application/json");
-    if answer.status != StatusCode::OK {
-        return Err(LoginError::TokenEndpoint { error: error_code(answer.status, members.as_ref()) });
+    match answer.status {
+        StatusCode::OK => Ok(members),
+        status => Err(LoginError::TokenEndpoint { error: error_code(status, members.as_ref()) }),
     }
-    members.ok_or(LoginError::TokenResponse("not a JSON object with unique names"))
 }
 
 /// A member that is a string and not empty.

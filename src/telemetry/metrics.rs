@@ -40,6 +40,7 @@ struct Inner {
     heads_refused: Family<ReasonLabels, Counter>,
     login: Family<LoginLabels, Counter>,
     provider_up: Family<ProviderLabels, Gauge>,
+    refresh: Family<RefreshLabels, Counter>,
     store_age: Gauge,
     store_replaced: Counter,
     store_unwritten: Gauge,
@@ -59,6 +60,12 @@ struct LoginLabels {
     provider: String,
     result: &'static str,
     reason: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct RefreshLabels {
+    provider: String,
+    result: &'static str,
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
@@ -88,6 +95,30 @@ impl LoginResult {
     }
 }
 
+/// How a try to refresh an identity at its provider ended.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum RefreshResult {
+    /// It brought nothing, and ended nothing.
+    Failed,
+    /// The provider said who the agent is now.
+    Refreshed,
+    /// The provider no longer vouches for the agent: the session ended.
+    Refused,
+    /// Another gateway had used the refresh token.
+    Superseded,
+}
+
+impl RefreshResult {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Failed => "failed",
+            Self::Refreshed => "refreshed",
+            Self::Refused => "refused",
+            Self::Superseded => "superseded",
+        }
+    }
+}
+
 impl Default for Metrics {
     fn default() -> Self {
         Self::new()
@@ -114,6 +145,7 @@ impl Metrics {
             heads_refused: counter(&mut registry, "heads_refused", "Requests refused before they were read"),
             login: counter(&mut registry, "login", "Steps of logins, by provider, result and reason code"),
             provider_up: by_provider(&mut registry, "provider_up", None, "Whether logins are possible"),
+            refresh: counter(&mut registry, "refresh", "Tries to refresh identities, by provider and result"),
             store_age: gauge(&mut registry, "store_age", Some(Unit::Seconds), "Since the store was read last"),
             store_replaced: single(
                 &mut registry,
@@ -139,6 +171,12 @@ impl Metrics {
     /// Counts a step of a login at the provider of this name.
     pub fn login(&self, provider: &str, result: LoginResult) {
         self.0.login.get_or_create(&result.labels(provider)).inc();
+    }
+
+    /// Counts a try to refresh an identity at the provider of this name.
+    pub fn refresh(&self, provider: &str, result: RefreshResult) {
+        let labels = RefreshLabels { provider: provider.to_owned(), result: result.name() };
+        self.0.refresh.get_or_create(&labels).inc();
     }
 
     /// Counts a request whose head was refused before it was read. `reason` is its reason code.

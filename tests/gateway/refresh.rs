@@ -39,6 +39,13 @@ fn refreshes(world: &World) -> usize {
     calls.iter().filter(|call| call.parameter("grant_type") == Some("refresh_token")).count()
 }
 
+/// One try ended like this.
+async fn counts(world: &World, result: &str) {
+    let told = world.admin("/metrics").await.text();
+    let line = format!("portillon_refresh_total{{provider=\"default\",result=\"{result}\"}} 1");
+    assert!(told.contains(&line) && told.matches("portillon_refresh_total{").count() == 1, "{told}");
+}
+
 fn renamed() -> Agent {
     Agent::angela().with("usual_name", "MARTIN")
 }
@@ -53,6 +60,7 @@ async fn fifty_requests_wait_for_one_refresh_and_all_see_what_it_brings() {
     let agent = renamed();
     join_all((0..50).map(|_| opens(&world, &request, &agent))).await;
     assert_eq!((refreshes(&world), world.provider.count(Endpoint::UserInfo)), (1, 2));
+    counts(&world, "refreshed").await;
     assert_eq!(world.provider.count(Endpoint::Authorization), 1, "nobody logs in again");
     world.finish().await;
 }
@@ -123,6 +131,7 @@ async fn invalid_grant_ends_the_session_and_its_streams() {
     assert!(world.send(&request).await.location().starts_with(&world.provider.issuer()));
     assert_eq!(tunnel.exactly(4).await, [0x88, 0x02, 0x03, 0xF0]);
     assert!(tunnel.ends().await);
+    counts(&world, "refused").await;
     world.finish().await;
 }
 
@@ -162,6 +171,7 @@ async fn a_provider_that_fails_ends_nothing() {
         assert_eq!(refreshes(&world), 1, "{fault:?}");
         opens(&world, &request, &Agent::angela()).await;
         assert_eq!(refreshes(&world), 1, "not at every request: {fault:?}");
+        counts(&world, "failed").await;
         world.finish().await;
     }
 }
@@ -229,6 +239,23 @@ async fn two_gateways_refresh_once() {
     let is_forgotten = || redis.cli(&["--scan", "--pattern", "portillon:identity:*"]).trim().is_empty();
     eventually(is_forgotten).await;
     other.stop().await;
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_logout_revokes_the_refresh_token_at_a_provider_that_can() {
+    let mut plan = Plan::new().await;
+    plan.site.set("session", "refresh_identity", "\"15m\"");
+    let endpoint = format!("{}/token/revocation", plan.provider.issuer());
+    plan.provider.misbehave(|script| script.metadata = vec![Edit::set("revocation_endpoint", endpoint)]);
+    let world = plan.start().await;
+    let mut browser = world.logged_in(&Agent::angela()).await;
+    world.log_out(&mut browser).await;
+    eventually(|| world.provider.count(Endpoint::Revocation) == 1).await;
+    let asked = world.provider.last(Endpoint::Revocation);
+    assert_eq!(asked.parameter("token_type_hint"), Some("refresh_token"));
+    let token = asked.parameter("token").unwrap().to_owned();
+    assert!(world.provider.secrets().contains(&token) && token != world.provider.last_id_token());
     world.finish().await;
 }
 

@@ -1,6 +1,8 @@
 //! Where a logout leads: to the provider, from the host whose agents log in there (OpenID Connect RP-Initiated
 //! Logout 1.0); from any other host, to its login host first, which keeps the ID token.
 
+use std::sync::Arc;
+
 use super::super::respond::Reply;
 use super::super::site::{Host, Site};
 use super::Desk;
@@ -13,7 +15,7 @@ use crate::session::cookie::OwnCookies;
 /// Ends `session`, and every other one of its login; whatever the provider does next, they are over.
 pub fn end_session(site: &Site, host: &Host, session: &Session, cookies: &OwnCookies) -> Ending {
     if site.refresh_identity.is_some() {
-        site.services.refresher.end(session.login());
+        site.services.refresher.end(session.login(), Arc::clone(&host.provider.provider));
     }
     logout::end(session, cookies, &host.context, &site.sessions, |id_token| match &host.login_host {
         Some(login_host) => at_login_host(site, (host, login_host), session),

@@ -1,6 +1,8 @@
 //! Logouts that begin at the provider: it says so itself (OpenID Connect Back-Channel Logout 1.0), or has the browser say
 //! so in a frame of its own page (OpenID Connect Front-Channel Logout 1.0).
 
+use std::sync::Arc;
+
 use http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
@@ -112,7 +114,7 @@ impl Desk<'_> {
             return self.framed(StatusCode::BAD_REQUEST, "front_channel_refused");
         }
         let (_, durable) = self.site.sessions.end(session, &self.visit.cookies, &self.visit.host.context);
-        self.site.services.refresher.end(session.login());
+        self.site.services.refresher.end(session.login(), Arc::clone(&self.visit.host.provider.provider));
         if !durable.kept().await {
             tracing::warn!(reason = "logout_unwritten", "a session ended here, and elsewhere once the store answers");
         }

@@ -86,6 +86,7 @@ pub enum Endpoint {
     EndSession,
     Jwks,
     Other,
+    Revocation,
     Token,
     UserInfo,
 }

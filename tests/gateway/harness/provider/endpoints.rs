@@ -39,6 +39,7 @@ pub(super) fn read(head: Head, body: &[u8]) -> Call {
         "/api/v2/jwks" => Endpoint::Jwks,
         "/api/v2/session/end" => Endpoint::EndSession,
         "/api/v2/token" => Endpoint::Token,
+        "/api/v2/token/revocation" => Endpoint::Revocation,
         "/api/v2/userinfo" => Endpoint::UserInfo,
         _ => Endpoint::Other,
     };
@@ -62,6 +63,7 @@ impl Honest<'_> {
             Endpoint::EndSession => self.end_session(call),
             Endpoint::Jwks => json_answer("200 OK", &self.state.keys.jwks()),
             Endpoint::Other => response("404 Not Found", &[], ""),
+            Endpoint::Revocation => self.revocation(call),
             Endpoint::Token => self.token(call),
             Endpoint::UserInfo => self.user_info(call),
         }
@@ -153,6 +155,16 @@ impl Honest<'_> {
             Some(grant) => self.tokens(grant),
             None => error_answer("400 Bad Request", "invalid_grant", "grant request is invalid"),
         }
+    }
+
+    /// RFC 7009.
+    fn revocation(&mut self, call: &Call) -> Vec<u8> {
+        if !self.is_client(call) {
+            self.state.complaints.push("a revocation without the registered client authentication".to_owned());
+            return error_answer("401 Unauthorized", "invalid_client", "client authentication failed");
+        }
+        self.state.refresh_tokens.remove(call.parameter("token").unwrap_or_default());
+        response("200 OK", &[], "")
     }
 
     /// A refresh token is good once; a second use of it is a complaint, and the end of the grant.

@@ -42,7 +42,7 @@ impl Script {
             Endpoint::Jwks => self.jwks.clone(),
             Endpoint::Token => self.token.clone(),
             Endpoint::UserInfo => self.user_info.clone(),
-            Endpoint::Authorization | Endpoint::EndSession | Endpoint::Other => Reply::Honest,
+            Endpoint::Authorization | Endpoint::EndSession | Endpoint::Other | Endpoint::Revocation => Reply::Honest,
         }
     }
 }
