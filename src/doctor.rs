@@ -18,6 +18,7 @@ mod listeners;
 mod network;
 mod provider;
 mod stores;
+mod trail;
 mod upstreams;
 
 /// How bad a finding is.
@@ -86,6 +87,7 @@ pub fn examine(config: &Config, clock: &Clock) -> Vec<Finding> {
         }
     }
     findings.extend(stores::examine(&config.store.kind));
+    findings.extend(trail::examine(config));
     findings.extend(upstreams::examine(config, &system_roots, clock.now()));
     findings.extend(network::hosts(config));
     findings.extend(habits::examine(config));

@@ -50,7 +50,7 @@ fn state_dir(about: &str, dir: &Path) -> Vec<Finding> {
     findings
 }
 
-fn write_probe(dir: &Path) -> std::io::Result<()> {
+pub(super) fn write_probe(dir: &Path) -> std::io::Result<()> {
     let probe = dir.join(PROBE);
     OpenOptions::new().write(true).create(true).truncate(true).open(&probe)?;
     fs::remove_file(probe)

@@ -56,6 +56,7 @@ pub(super) struct Client {
 pub(super) struct Session {
     pub(super) idle: Option<u64>,
     pub(super) absolute: Option<u64>,
+    pub(super) refresh_identity: Option<u64>,
     pub(super) notes: Vec<String>,
 }
 
@@ -112,6 +113,13 @@ impl Client {
     pub(super) fn issuer(&self) -> &str {
         self.issuer.as_deref().unwrap_or(SOME_ISSUER)
     }
+}
+
+/// How often the provider is asked who the agent is, where it was; ours asks once a minute at most.
+pub(super) fn refresh_identity(seconds: Option<u64>, notes: &mut Vec<String>) -> Option<u64> {
+    let seconds = seconds.filter(|seconds| *seconds > 0)?;
+    notes.push("Identities are refreshed by userinfo, where the provider gives a refresh token.".to_owned());
+    Some(seconds.max(60))
 }
 
 /// The origin of a URL of an application, without whatever name and password stand in it.

@@ -7,7 +7,7 @@ use url::Url;
 use self::site::Site;
 use super::ImportError;
 use super::apache::{self, Directive};
-use super::draft::{Client, Draft, Identity, Server, Session, Store, redis_url};
+use super::draft::{Client, Draft, Identity, Server, Session, Store, redis_url, refresh_identity};
 
 mod require;
 mod site;
@@ -164,7 +164,9 @@ fn session(settings: &mut Settings) -> Session {
     if absolute == 0 {
         notes.push("OIDCSessionMaxDuration was the life of the ID token: 12 hours here.".to_owned());
     }
-    Session { idle: Some(idle), absolute: (absolute > 0).then_some(absolute), notes }
+    // Behind the number may stand what becomes of a session that cannot be refreshed: `logout_on_error`.
+    let refresh_identity = refresh_identity(settings.number("oidcuserinforefreshinterval"), &mut notes);
+    Session { idle: Some(idle), absolute: (absolute > 0).then_some(absolute), refresh_identity, notes }
 }
 
 fn store(settings: &mut Settings) -> Option<Store> {

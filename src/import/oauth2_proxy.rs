@@ -8,6 +8,7 @@ use self::options::Options;
 use super::ImportError;
 use super::draft::{
     self, Block, Client, Draft, Identity, Public, Route, SOME_HOST, Server, Session, Store, is_under, redis_url,
+    refresh_identity,
 };
 use super::path_regex::{self, Matched};
 
@@ -135,7 +136,9 @@ fn session(options: &mut Options) -> Session {
     } else if absolute > Some(12 * 3600) {
         notes.push("AgentConnect's own session lasts 12 hours; a longer one here outlives it.".to_owned());
     }
-    Session { idle: None, absolute, notes }
+    let refresh = options.text("cookie_refresh").and_then(|text| go_duration(&text));
+    let refresh_identity = refresh_identity(refresh, &mut notes);
+    Session { idle: None, absolute, refresh_identity, notes }
 }
 
 /// Seconds of a duration as Go writes it, such as `168h0m0s`; none where it is zero, or no duration.

@@ -165,6 +165,7 @@ fn session(text: &mut Text, session: &Session) {
     text.notes(&session.notes);
     text.key_if("idle", session.idle.map(duration));
     text.key_if("absolute", session.absolute.map(duration));
+    text.key_if("refresh_identity", session.refresh_identity.map(duration));
 }
 
 /// Seconds as ours are written: at least one, at most a year.

@@ -286,6 +286,33 @@ async fn each_fault_of_a_folder() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn each_fault_of_an_audit_trail() {
+    let mut plan = healthy().await;
+    let (state, log) = (plan.folder.path().join("state"), plan.folder.path().join("log"));
+    let file = log.join("audit.log");
+    plan.site.set("audit", "to", &format!("\"file:{}\"", file.display()));
+    finds(&plan, "fault", "audit_folder_missing").await;
+    fs::create_dir(&log).unwrap();
+    finds(&plan, "fine", "audit").await;
+    assert_eq!(fs::read_dir(&log).unwrap().count(), 0, "nothing is left there");
+    fs::write(&file, "a line\n").unwrap();
+    finds(&plan, "fine", "audit").await;
+    // Root may write anything: then the gateway is somebody else.
+    chmod(&file, 0o400);
+    let _ = std::os::unix::fs::chown(&state, Some(65534), None);
+    finds(&plan, "fault", "audit_unwritable").await;
+    chmod(&file, 0o666);
+    finds(&plan, "fine", "audit").await;
+    assert_eq!(fs::read_to_string(&file).unwrap(), "a line\n");
+
+    let socket = log.join("socket");
+    plan.site.set("audit", "to", &format!("\"syslog:{}\"", socket.display()));
+    finds(&plan, "fault", "audit_syslog").await;
+    let _listening = std::os::unix::net::UnixDatagram::bind(&socket).unwrap();
+    finds(&plan, "fine", "audit").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_store_out_of_reach() {
     let mut plan = healthy().await;
     plan.site.set("store", "kind", "\"redis\"").set("store", "url", "\"redis://127.0.0.1:1\"");

@@ -7,6 +7,7 @@ use crate::import::ImportError;
 /// What to know of options without an equivalent.
 const WITHOUT: [(&str, &str); 30] = [
     ("api_routes", "whether a page or a 401 answers is seen from the request itself"),
+    ("backend_logout_url", "a logout ends the agent's session at the provider too, as its metadata says"),
     ("basic_auth_password", "applications are not given a password; they verify X-Agent-Assertion or the signature"),
     ("banner", "pages are replaced with [server] pages_dir"),
     ("code_challenge_method", "PKCE with S256 is always used"),
@@ -15,7 +16,6 @@ const WITHOUT: [(&str, &str); 30] = [
     ("cookie_domain", "a session is for one host; [login] host gives one login for many"),
     ("cookie_httponly", "always"),
     ("cookie_name", "cookies have names of their own, with the prefix __Host-"),
-    ("cookie_refresh", "an agent is asked for at the provider at login only"),
     ("cookie_samesite", "Lax, always"),
     ("cookie_secret", "the first start makes sealing keys in keys_dir: `portillon keys list`"),
     ("cookie_secret_file", "the first start makes sealing keys in keys_dir: `portillon keys list`"),
@@ -40,7 +40,11 @@ const WITHOUT: [(&str, &str); 30] = [
         "ssl_upstream_insecure_skip_verify",
         "certificates are always verified: name a private CA in upstream_ca_file of the route",
     ),
-    ("trusted_ips", "no address is let in without a login; [[route.public]] opens paths"),
+    (
+        "trusted_ips",
+        "no address is let in without a login; [[route.public]] opens paths, and client_address of a rule keeps agents of \
+         other networks out",
+    ),
     ("whitelist_domains", "an agent comes back to the page asked for, on the same host only"),
 ];
 const LOGS: &str = "logs go to the standard error, in JSON or text ([log] format)";
