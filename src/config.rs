@@ -16,6 +16,7 @@ use crate::http_ext::TrustedProxy;
 use crate::identity::{Encoding, HeaderPlan, HeaderPrefix};
 use crate::listener::tls::CertificateFiles;
 use crate::listener::{Address, Limits};
+use crate::login::Asks;
 use crate::logout::LogoutPath;
 use crate::policy::{BlockOrigin, PublicRule, Rules};
 use crate::route::{Authority, PathPrefix, Scheme};
@@ -245,6 +246,9 @@ pub struct RouteConfig {
     pub public: Vec<PublicRule>,
     /// `[[route.deny]]` and `[[route.allow]]`
     pub rules: Rules,
+    /// `idp_hint`, `login_hint`, `prompt`, `siret_hint` and `link_hints`, those of the provider where the route has none.
+    /// `max_age` is with the rules.
+    pub asks: Asks,
     /// The largest request body, in bytes; none: any.
     pub max_body: Option<u64>,
     /// Where the route stands.

@@ -9,7 +9,8 @@ use http::Method;
 use crate::clock::Timestamp;
 use crate::config::{Config, RouteConfig};
 use crate::identity::{Claims, IdentityHeaders};
-use crate::policy::{Circumstances, Examined, PublicRule};
+use crate::oidc::Levels;
+use crate::policy::{Circumstances, Examined, Facts, PublicRule, Refusal};
 use crate::route::{Authority, Lookup, PageUrl, RequestPath, Table};
 use crate::signature::Component;
 
@@ -53,6 +54,8 @@ pub enum Outcome {
     Public,
     /// 403: the rules do not admit the agent.
     Refuse,
+    /// The agent goes back to the provider first, for a level that the rules want; a script gets 403.
+    StepUp,
     /// 421: no route has this host.
     UnknownSite,
 }
@@ -72,6 +75,8 @@ pub struct Answer<'a> {
     pub examined: Vec<Examined<'a>>,
     /// What the agent is told.
     pub reasons: Vec<&'a str>,
+    /// The levels that the agent is sent back to the provider for.
+    pub step_up: Option<Levels>,
     /// What the application gets to see, where it does.
     pub forwarded: Option<Forwarded<'a>>,
 }
@@ -96,10 +101,11 @@ pub struct Explainer<'c> {
 
 impl Outcome {
     /// Every outcome.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Allow,
         Self::Public,
         Self::Refuse,
+        Self::StepUp,
         Self::Login,
         Self::Own,
         Self::NoRoute,
@@ -118,6 +124,7 @@ impl Outcome {
             Self::Own => "own",
             Self::Public => "public",
             Self::Refuse => "refuse",
+            Self::StepUp => "step_up",
             Self::UnknownSite => "unknown_site",
         }
     }
@@ -181,7 +188,24 @@ impl<'c> Explainer<'c> {
             Ok(()) => {
                 Answer { outcome: Outcome::Allow, examined, forwarded: Some(self.forwarded(route, Some(claims))), ..on }
             }
-            Err(refusal) => Answer { outcome: Outcome::Refuse, examined, reasons: refusal.reasons(), ..on },
+            Err(refusal) => {
+                let query = question.url.query.as_deref();
+                let is_logout = path
+                    .canonical()
+                    .is_some_and(|path| route.logout_paths.iter().any(|logout| logout.matches(path, query)));
+                let step_up = self.step_up(route, refusal, &facts).filter(|_| !is_logout);
+                let outcome = if step_up.is_some() { Outcome::StepUp } else { Outcome::Refuse };
+                Answer { outcome, examined, reasons: refusal.reasons(), step_up, ..on }
+            }
+        }
+    }
+
+    fn step_up(&self, route: &RouteConfig, refusal: Refusal<'_>, facts: &Facts<'_>) -> Option<Levels> {
+        let provider = self.config.providers.iter().find(|provider| provider.settings.name == route.provider);
+        let accepted = provider.map_or(&[][..], |provider| &provider.settings.acr_values);
+        match refusal {
+            Refusal::NotAllowed(_) => route.rules.step_up(facts, accepted),
+            Refusal::Denied(_) | Refusal::Outdated => None,
         }
     }
 
@@ -249,6 +273,7 @@ impl Answer<'_> {
             public: None,
             examined: Vec::new(),
             reasons: Vec::new(),
+            step_up: None,
             forwarded: None,
         }
     }

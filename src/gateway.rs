@@ -29,6 +29,7 @@ mod resend;
 pub mod reserved;
 pub mod respond;
 pub mod site;
+mod step_up;
 
 pub use head::HeadRefusals;
 pub use site::{Host, Realm, RequestKey, RequestSigning, Route, Services, Site};
@@ -181,6 +182,7 @@ impl ProxyHttp for Gateway {
             Decision::Leave(visit) => endpoint::leave(&exchange.site, &visit, &exchange.request_id).await,
             Decision::Login(visit) => endpoint::begin_login(&exchange.site, &visit, &exchange.request_id).await,
             Decision::Reply(reply) => *reply,
+            Decision::StepUp(step_up) => endpoint::begin_step_up(&exchange.site, *step_up, &exchange.request_id).await,
         };
         exchange.because(reply.reason);
         send(session, exchange, reply).await?;

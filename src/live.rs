@@ -325,6 +325,7 @@ mod tests {
             claims.insert("email", ClaimValue::Text(format!("{sub}@example.fr")));
             let login = Login {
                 claims,
+                authenticated_at: self.clock.now(),
                 id_token: Secret::from("a.b.c"),
                 at_provider: AtProvider { provider: provider.to_owned(), sid: None },
                 refresh_token: None,

@@ -33,6 +33,7 @@ mod test_provider;
 mod token;
 mod tunnel;
 mod user_info;
+mod wishes;
 
 pub use algorithm::{SignatureAlgorithm, UnknownAlgorithm};
 pub use authorization::AuthorizationParams;
@@ -45,3 +46,4 @@ pub use preset::{Environment, Preset, UnknownName};
 pub use provider::{Authenticated, AuthorizationAnswer, Provider, Status};
 pub use settings::{DEFAULT, Settings, SettingsError, TokenEndpointAuthMethod};
 pub use token::RefreshedTokens;
+pub use wishes::{Hint, Hints, Levels, Wishes, is_recent};

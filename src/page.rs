@@ -15,6 +15,7 @@ mod message;
 mod problem;
 mod render;
 mod sample;
+mod step_up;
 mod template;
 mod wording;
 
@@ -25,6 +26,7 @@ pub use language::Language;
 pub use login_failure::{LoginFailure, ProviderError};
 pub use message::{AgentView, FormView, LogoutForm, LoopCause, MeView, Message, ReceivedClaim, RefusedView};
 pub use render::Pages;
+pub use step_up::{StepUpFailure, StepUpView, Wanted};
 pub use template::PagesError;
 
 /// In which form a message is told.

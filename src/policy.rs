@@ -4,6 +4,8 @@
 //! block every agent enters; else one allow block must hold. Within a block all conditions hold. A claim that is absent
 //! never satisfies a condition and never skips one.
 //!
+//! Where nothing but the level of authentication keeps an agent out, [`Rules::step_up`] knows which levels would not.
+//!
 //! Lists are hash sets and intervals, so that a verdict takes as long with one value as with a hundred thousand. What
 //! it was based on is put into words only where somebody asks: see [`Rules::examine`].
 
@@ -15,6 +17,7 @@ mod glob;
 mod network;
 mod permit;
 mod rules;
+mod step_up;
 mod time;
 mod values;
 

@@ -105,6 +105,7 @@ pub struct Session {
     logged_in_at: Timestamp,
     /// See [`Subject::knew`].
     knew: Timestamp,
+    authenticated_at: Timestamp,
     identified_at: Timestamp,
     active_at: Timestamp,
 }
@@ -138,6 +139,7 @@ impl Session {
             name_at_provider,
             logged_in_at,
             knew: Timestamp::default(),
+            authenticated_at: logged_in_at,
             identified_at: logged_in_at,
             active_at,
         }
@@ -156,6 +158,11 @@ impl Session {
     /// The same session, which began where this revocation was known.
     fn knowing(self, knew: Timestamp) -> Self {
         Self { knew, ..self }
+    }
+
+    /// The same session of an agent who authenticated at that time.
+    fn authenticated(self, authenticated_at: Timestamp) -> Self {
+        Self { authenticated_at, ..self }
     }
 
     /// The same session of an agent who is this.
@@ -195,6 +202,7 @@ impl Session {
             at_provider: self.at_provider.clone(),
             logged_in_at: self.logged_in_at,
             knew: self.knew,
+            authenticated_at: self.authenticated_at,
             identity: self.identity(),
         }
     }
@@ -242,6 +250,12 @@ impl Session {
     #[must_use]
     pub const fn logged_in_at(&self) -> Timestamp {
         self.logged_in_at
+    }
+
+    /// When the agent authenticated at the provider, as far as that says: at the login, or before.
+    #[must_use]
+    pub const fn authenticated_at(&self) -> Timestamp {
+        self.authenticated_at
     }
 
     /// Where the session stands at `now`.

@@ -55,6 +55,11 @@ fn rules_are_checked() {
 }
 
 #[test]
+fn what_logins_ask_for_is_checked() {
+    assert!(expect("hints").starts_with("exit 78\n"));
+}
+
+#[test]
 fn conditions_are_checked_those_of_files_too() {
     let told = expect("conditions");
     assert!(told.starts_with("exit 78\n") && told.contains("sirets.txt:4"), "{told}");

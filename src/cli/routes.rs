@@ -76,11 +76,15 @@ fn row(route: &RouteConfig) -> [String; 7] {
 }
 
 fn rules(route: &RouteConfig) -> String {
-    match (route.rules.deny.len(), route.rules.allow.len()) {
+    let blocks = match (route.rules.deny.len(), route.rules.allow.len()) {
         (0, 0) => "every agent".to_owned(),
         (deny, 0) => format!("{deny} deny"),
         (0, allow) => format!("{allow} allow"),
         (deny, allow) => format!("{deny} deny, {allow} allow"),
+    };
+    match route.rules.max_age {
+        Some(max_age) => format!("{blocks}, max_age {}s", max_age.as_secs()),
+        None => blocks,
     }
 }
 
@@ -94,6 +98,7 @@ fn as_json(route: &RouteConfig) -> Value {
         "public": route.public.iter().map(|rule| rule.path.as_str()).collect::<Vec<_>>(),
         "deny": route.rules.deny.len(),
         "allow": route.rules.allow.len(),
+        "max_age": route.rules.max_age.map(|max_age| max_age.as_secs()),
         "origin": route.origin.to_string(),
     })
 }

@@ -94,12 +94,18 @@ macro_rules! provider_keys {
         "environment",
         "frontchannel_logout",
         "id_token_signed_response_alg",
+        "idp_hint",
         "issuer",
+        "link_hints",
+        "login_hint",
+        "max_age",
         "post_logout_redirect_path",
         "preset",
+        "prompt",
         "proxy",
         "redirect_path",
         "scope",
+        "siret_hint",
         "token_endpoint_auth_method",
         "userinfo_signed_response_alg",
             $($more)*
@@ -107,17 +113,15 @@ macro_rules! provider_keys {
     };
 }
 
-pub(super) static PROVIDER: Table = Table { name: "[provider]", keys: provider_keys!(), later: LATER_PROVIDER_KEYS };
+pub(super) static PROVIDER: Table = Table { name: "[provider]", keys: provider_keys!(), later: &[] };
 
 /// Its keys are the names of providers.
 pub(super) static PROVIDERS: Table = Table { name: "[providers.NAME]", keys: &[], later: &[] };
 
 pub(super) static NAMED_PROVIDER: Table =
-    Table { name: "[providers.NAME]", keys: provider_keys!("login_host"), later: LATER_PROVIDER_KEYS };
+    Table { name: "[providers.NAME]", keys: provider_keys!("login_host"), later: &[] };
 
 pub(super) static LOGIN: Table = Table { name: "[login]", keys: &["host"], later: &[] };
-
-const LATER_PROVIDER_KEYS: &[&str] = &["idp_hint", "login_hint", "max_age", "prompt", "siret_hint"];
 
 /// `{ credential = … }`, `{ file = … }`, `{ env = … }` or `{ value = … }`.
 pub(super) static SECRET: Table = Table { name: "a secret", keys: &["credential", "env", "file", "value"], later: &[] };
@@ -156,21 +160,27 @@ pub(super) static ROUTE: Table = Table {
         "headers",
         "hmac_key",
         "host",
+        "idp_hint",
+        "link_hints",
+        "login_hint",
         "logout_paths",
+        "max_age",
         "max_body",
         "name",
         "path",
+        "prompt",
         "provider",
         "public",
         "rules",
         "sign",
         "signature_algorithm",
         "silence_timeout",
+        "siret_hint",
         "upstream",
         "upstream_ca_file",
         "upstream_server_name",
     ],
-    later: &["description", "icon", "idp_hint", "login_hint", "max_age", "prompt", "siret_hint"],
+    later: &["description", "icon"],
 };
 
 /// Header names and the claims that they hold.

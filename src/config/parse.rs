@@ -8,6 +8,7 @@ use super::{AuditConfig, Config, ProviderConfig, RouteConfig, keys};
 use crate::policy::Condition;
 use crate::telemetry::log::LogFormat;
 
+mod asks;
 mod condition;
 mod identity;
 mod path;

@@ -23,6 +23,8 @@ pub fn json(answer: &Answer<'_>) -> Value {
         })),
         "rules": answer.examined.iter().map(block).collect::<Vec<_>>(),
         "reasons": answer.reasons,
+        "step_up": answer.step_up.as_ref().map(|levels| json!({ "acr": levels.acr, "amr": levels.amr })),
+        "max_age": answer.route.and_then(|route| route.rules.max_age).map(|max_age| max_age.as_secs()),
         "forwarded": answer.forwarded.as_ref().map(forwarded),
     })
 }

@@ -1,6 +1,7 @@
 //! An answer for people, in colours where they can be seen.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use super::{Answer, Outcome as Becomes, Question};
 use crate::config::RouteConfig;
@@ -160,16 +161,35 @@ fn verdict(text: &mut String, answer: &Answer<'_>, paint: Paint) {
         Becomes::Own => "answered by the gateway itself",
         Becomes::Public => "public: the application answers, and does not learn who asks",
         Becomes::Refuse => "refused (403)",
+        Becomes::StepUp => "not yet: a page leads back to the provider, a script gets 403",
         Becomes::UnknownSite => "refused: no route has this host (421)",
     };
     let said = if answer.outcome.is_allowed() { paint.good(said) } else { paint.bad(said) };
     let _ = writeln!(text, "\n{}", paint.bold(&said));
+    if let Some(levels) = &answer.step_up {
+        let _ = writeln!(text, "  would be sent to step up to {levels}");
+    }
     for reason in &answer.reasons {
         let _ = writeln!(text, "  {reason}");
+    }
+    let max_age = answer.route.and_then(|route| route.rules.max_age).filter(|_| answer.outcome != Becomes::Public);
+    if let Some(max_age) = max_age {
+        let _ = writeln!(
+            text,
+            "  whoever authenticated more than {} ago goes back to the provider first",
+            in_short(max_age)
+        );
     }
     if let (Becomes::Refuse, Some(contact)) = (answer.outcome, answer.route.and_then(|route| route.contact.as_ref())) {
         let _ = writeln!(text, "  contact: {contact}");
     }
+}
+
+/// `1h30m`, as the configuration writes it.
+fn in_short(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let units = [(seconds / 3600, "h"), (seconds / 60 % 60, "m"), (seconds % 60, "s")];
+    units.into_iter().filter(|(count, _)| *count > 0).map(|(count, unit)| format!("{count}{unit}")).collect()
 }
 
 fn forwarded(text: &mut String, answer: &Answer<'_>, paint: Paint) {

@@ -12,13 +12,15 @@ use crate::crypto::aead::OpenError;
 use crate::identity::Claims;
 use crate::live::Client;
 use crate::login::rounds;
-use crate::page::{AgentView, Format, Language, LogoutForm, LoopCause, Message, RefusedView};
-use crate::policy::{Circumstances, Permit, Refusal};
+use crate::oidc::Wishes;
+use crate::page::{AgentView, Format, Language, LoopCause, Message};
+use crate::policy::{Circumstances, Permit};
 use crate::route::Lookup;
 use crate::session::cookie::OwnCookies;
 use crate::session::{Opened, Session};
 use crate::stash::Form;
-use crate::telemetry::audit::{Action, Event};
+
+mod refusal;
 
 /// A request that goes on to its application.
 #[derive(Debug)]
@@ -68,15 +70,26 @@ pub struct Visit {
     pub client: Client,
 }
 
-/// A form that met an expired session.
+/// An agent whom another login would let in.
+#[derive(Debug)]
+pub struct StepUp {
+    /// What it must bring.
+    pub wishes: Wishes,
+    /// Where, and by whom.
+    pub visit: Visit,
+}
+
+/// A form that met an expired session, or one that the rules want more of.
 #[derive(Debug)]
 pub struct Keep {
     /// The form, whose body is still to come.
     pub form: Form,
     /// The length that it declares for its body.
     pub length: Option<u64>,
-    /// The session that expired.
+    /// The session.
     pub session: Arc<Session>,
+    /// Whether the session is valid, and its login not good enough.
+    pub is_step_up: bool,
     /// Where, and by whom.
     pub visit: Visit,
     /// The answer where it cannot be kept.
@@ -140,6 +153,8 @@ pub enum Decision {
     Login(Box<Visit>),
     /// It ends here.
     Reply(Box<Reply>),
+    /// The agent goes back to the provider first: their login is not good enough.
+    StepUp(Box<StepUp>),
 }
 
 const MISDIRECTED: Message<'_> = Message::BadRequest { code: "misdirected", status: StatusCode::MISDIRECTED_REQUEST };
@@ -212,7 +227,10 @@ impl Desk<'_, '_> {
         }
         let Some(session) = opened.valid() else { return self.unauthenticated(route, opened) };
         match Permit::agent(&route.rules, session, self.circumstances()) {
-            Err(refusal) => self.refused(route, session, refusal),
+            Err(refusal) => {
+                let session = Arc::clone(session);
+                self.turned_away(route, opened, &session, refusal)
+            }
             Ok(_) if self.is_foreign_websocket(route) => self
                 .refuse(Some(route), &Message::BadRequest { code: "websocket_origin", status: StatusCode::FORBIDDEN }),
             Ok(permit) => Decision::Forward(Box::new(self.as_agent(permit, route, &opened))),
@@ -286,15 +304,17 @@ impl Desk<'_, '_> {
         }
     }
 
-    /// A form of the agent's own that only came too late is not lost.
+    /// A form of the agent's own that only came too late, or too soon, is not lost.
     fn kept(&self, route: &Arc<Route>, opened: Opened, otherwise: Reply) -> Decision {
         let form = self.request.form(&route.host.origin).filter(|_| self.site.stash.enabled);
-        let (Opened::Expired(session), Some(form)) = (&opened, form) else {
+        let is_step_up = opened.valid().is_some();
+        let (Opened::Expired(session) | Opened::Alive(session) | Opened::Due(session), Some(form)) = (&opened, form)
+        else {
             return Decision::Reply(Box::new(otherwise));
         };
         let session = Arc::clone(session);
         let (length, visit) = (self.request.declared_length(), *self.visit(&route.host, Some(route), opened));
-        Decision::Keep(Box::new(Keep { form, length, session, visit, otherwise }))
+        Decision::Keep(Box::new(Keep { form, length, session, is_step_up, visit, otherwise }))
     }
 
     fn looped(&self, route: &Arc<Route>, opened: &Opened) -> Decision {
@@ -302,45 +322,6 @@ impl Desk<'_, '_> {
             .reply(Some(route), &Message::LoginLoop { cause: loop_cause(opened), retry_url: self.request.target() });
         // The next try counts anew: whoever mended the cause is not kept waiting.
         reply.cookies.extend(rounds::forget(&self.request.cookies));
-        Decision::Reply(Box::new(reply))
-    }
-
-    fn refused(&self, route: &Arc<Route>, session: &Arc<Session>, refusal: Refusal<'_>) -> Decision {
-        let blocks: Vec<String> = refusal.blocks().map(|block| block.origin.to_string()).collect();
-        let conditions = refusal.conditions(&self.circumstances().of(session.claims()));
-        tracing::info!(
-            request_id = self.request_id,
-            route = route.name,
-            session = session.pseudonym(),
-            reason = "refused",
-            rules = blocks.join(" "),
-            conditions = conditions.join(" "),
-            "refused by rule"
-        );
-        self.site.audit.note(Event {
-            agent: Some(session.claims()),
-            session: Some(session.pseudonym()),
-            client: self.client,
-            host: Some(route.host.authority.as_str()),
-            route: Some(&route.name),
-            rule: Some(&blocks.join(" ")),
-            request_id: Some(self.request_id),
-            ..Event::new(Action::Refusal, false, "refused")
-        });
-        for block in &blocks {
-            route.metrics.denied(block);
-        }
-        let name = full_name(session.claims());
-        let agent = agent_view(session.claims(), &name);
-        let logout = LogoutForm {
-            url: &self.site.endpoint("logout"),
-            token: &session.logout_token(),
-            login_origin: route.host.login_host.as_ref().map(|host| host.origin.as_str()),
-            provider_origin: route.host.provider.origin.as_deref(),
-        };
-        let view = RefusedView { agent, application: &route.name, reasons: &refusal.reasons(), logout };
-        let mut reply = self.reply(Some(route), &Message::Refused(view));
-        reply.session = Some(Arc::clone(session));
         Decision::Reply(Box::new(reply))
     }
 

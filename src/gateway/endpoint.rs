@@ -5,23 +5,25 @@ use std::sync::Arc;
 use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Method, StatusCode};
 
-use super::decide::{Endpoint, Visit, agent_view, format, full_name, loop_cause};
+use super::decide::{Endpoint, StepUp, Visit, agent_view, format, full_name, loop_cause};
 use super::request::Kind;
 use super::respond::Reply;
 use super::site::{Route, Site};
 use crate::login::callback::LoggedIn;
-use crate::login::{self, Answer, Outcome, ReturnTo, authorization, callback, rounds};
+use crate::login::{self, Aim, Answer, Outcome, ReturnTo, authorization, callback, rounds};
 use crate::logout;
-use crate::oidc::{ClaimProblem, LoginError, Provider};
-use crate::page::{self, AgentView, LoginFailure, LogoutForm, MeView, Message, ProviderError, ReceivedClaim, View};
-use crate::session::{Opened, Session, cookie};
+use crate::oidc::Provider;
+use crate::page::{self, AgentView, LogoutForm, MeView, Message, ReceivedClaim, View};
+use crate::session::{Login, Opened, Session, cookie};
 use crate::telemetry::audit::{Action, Event};
 use crate::telemetry::metrics::LoginResult;
 
+mod failure;
 mod form;
 mod hand_off;
 mod leave;
 mod provider_logout;
+mod step_up;
 
 pub use leave::end_session;
 pub use provider_logout::too_long as too_long_logout_token;
@@ -51,7 +53,14 @@ pub async fn answer(site: &Site, endpoint: Endpoint, visit: &Visit, form: &[u8],
 
 /// Sends the agent to the provider; afterwards they get the page they asked for.
 pub async fn begin_login(site: &Site, visit: &Visit, request_id: &str) -> Reply {
-    Desk { site, visit, request_id }.begin(ReturnTo::or_root(&visit.target), 0).await
+    let wishes = visit.route.as_ref().map(|route| route.wishes(&visit.query)).unwrap_or_default();
+    Desk { site, visit, request_id }.begin(Aim::new(&ReturnTo::or_root(&visit.target), wishes)).await
+}
+
+/// Sends an agent who is logged in back to the provider; afterwards they get the page they asked for.
+pub async fn begin_step_up(site: &Site, StepUp { wishes, visit }: StepUp, request_id: &str) -> Reply {
+    let aim = Aim::new(&ReturnTo::or_root(&visit.target), wishes).as_step_up();
+    Desk { site, visit: &visit, request_id }.begin(aim).await
 }
 
 /// Ends what a session that is past its limits began, where its agent asks the application to log them out.
@@ -74,51 +83,50 @@ impl Desk<'_> {
         let parameters = url::form_urlencoded::parse(self.visit.query.as_bytes());
         let wanted = parameters.into_iter().find(|(name, _)| name == "return_to").map(|(_, value)| value.into_owned());
         let return_to = self.outside_prefix(ReturnTo::or_root(wanted.as_deref().unwrap_or("/")));
-        if self.visit.opened.valid().is_some() {
-            return Reply::see_other(return_to.as_str(), "already_logged_in");
+        let Some(session) = self.visit.opened.valid() else { return self.begin_for_navigation(return_to).await };
+        match self.asked_for(session).filter(|_| self.visit.kind == Kind::Navigation) {
+            Some(wishes) => self.begin(Aim::new(&return_to, wishes).as_step_up()).await,
+            None => Reply::see_other(return_to.as_str(), "already_logged_in"),
         }
-        self.begin_for_navigation(return_to).await
     }
 
     /// Only what an agent opens themselves begins a login: anything else would fill their browser with attempts.
     async fn begin_for_navigation(&self, return_to: ReturnTo) -> Reply {
         if self.visit.kind == Kind::Navigation {
-            self.begin(return_to, 0).await
+            let wishes = self.route_of(return_to.as_str()).map(|route| route.wishes(&self.visit.query));
+            self.begin(Aim::new(&return_to, wishes.unwrap_or_default())).await
         } else {
             self.page(&Message::Unauthenticated { login_url: &self.site.endpoint("login") })
         }
     }
 
-    async fn begin(&self, return_to: ReturnTo, round: u8) -> Reply {
+    async fn begin(&self, aim: Aim) -> Reply {
         if !self.site.services.revocations.is_reachable() {
             // The agent would come back to this same page.
             return self.without_store(&self.visit.target);
         }
         match &self.visit.host.login_host {
-            Some(login_host) => self.ask(login_host, return_to, round),
-            None => self.begin_at_provider(return_to, round).await,
+            Some(login_host) => self.ask(login_host, aim),
+            None => self.begin_at_provider(aim).await,
         }
     }
 
-    async fn begin_at_provider(&self, return_to: ReturnTo, round: u8) -> Reply {
+    async fn begin_at_provider(&self, aim: Aim) -> Reply {
         let services = &self.site.services;
-        let start = authorization::Start {
-            host: &self.visit.host.context,
-            redirect_uri: &self.visit.host.redirect_uri,
-            return_to,
-            round,
-        };
+        let is_step_up = aim.is_step_up;
+        let start =
+            authorization::Start { host: &self.visit.host.context, redirect_uri: &self.visit.host.redirect_uri, aim };
         let keys = services.keys.load();
         match login::start(start, &self.visit.cookies, &keys, self.provider(), services.clock.now()).await {
             Ok(started) => {
-                self.count(LoginResult::Started);
-                Reply::see_other(&started.location, "login_started")
+                self.count(is_step_up, LoginResult::Started);
+                Reply::see_other(&started.location, if is_step_up { "step_up_started" } else { "login_started" })
                     .with_cookies(started.cookies)
                     .with_cookies(self.unreadable())
             }
             Err(error) => {
                 tracing::warn!(request_id = self.request_id, reason = error.reason_code(), %error, "a login could not begin");
-                self.count(LoginResult::Failed(error.reason_code()));
+                self.count(is_step_up, LoginResult::Failed(error.reason_code()));
                 self.page(&Message::ProviderUnavailable { retry_url: &self.visit.target })
             }
         }
@@ -126,7 +134,7 @@ impl Desk<'_> {
 
     /// What is good once is good never while nobody can tell whether it is the first time.
     fn without_store(&self, retry_url: &str) -> Reply {
-        self.count(LoginResult::Failed(STORE_UNAVAILABLE));
+        self.count(false, LoginResult::Failed(STORE_UNAVAILABLE));
         self.page(&Message::StoreUnavailable { retry_url })
     }
 
@@ -140,7 +148,7 @@ impl Desk<'_> {
             host: &self.visit.host.context,
             redirect_uri: &self.visit.host.redirect_uri,
             cookies: &self.visit.cookies,
-            has_session: self.visit.opened.valid().is_some(),
+            session: self.visit.opened.valid().map(AsRef::as_ref),
             keys: &keys,
             provider: self.provider(),
             redeemed: &services.redeemed,
@@ -151,15 +159,15 @@ impl Desk<'_> {
 
     async fn conclude(&self, outcome: Outcome) -> Reply {
         match outcome {
-            Outcome::Failed(failed) => self.failed(&failed.failure, &failed.return_to).with_cookies([failed.forget]),
+            Outcome::Failed(failed) => self.failed(&failed.failure, &failed.aim).with_cookies([failed.forget]),
             Outcome::LoggedIn(logged_in) => self.arrived(logged_in).await,
             Outcome::Loop => {
-                self.count(LoginResult::Failed("login_loop"));
+                self.count(false, LoginResult::Failed("login_loop"));
                 self.note(Action::Login, false, "login_loop", None);
                 self.page(&Message::LoginLoop { cause: loop_cause(&self.visit.opened), retry_url: "/" })
             }
             Outcome::Lost => self.page(&Message::LoginExpired { retry_url: "/" }),
-            Outcome::Restart { return_to, round } => self.begin(return_to, round).await,
+            Outcome::Restart(aim) => self.begin(aim).await,
             Outcome::Return(return_to) => Reply::see_other(return_to.as_str(), "already_logged_in"),
             Outcome::Unknown { return_to, error } => {
                 tracing::warn!(request_id = self.request_id, reason = STORE_UNAVAILABLE, %error, "a login could not end");
@@ -168,16 +176,37 @@ impl Desk<'_> {
         }
     }
 
-    async fn arrived(&self, LoggedIn { mut login, return_to, forget }: LoggedIn) -> Reply {
-        let host = &self.visit.host.context;
+    async fn arrived(&self, LoggedIn { login, aim, forget }: LoggedIn) -> Reply {
+        let now = self.site.services.clock.now();
+        if !aim.wishes.are_met_by(&login.claims, login.authenticated_at, now) {
+            return self.fell_short(login, &aim).await.with_cookies([forget]);
+        }
+        let (session, cookies) = match self.begin_session(login).await {
+            Ok(begun) => begun,
+            Err(reply) => return reply.with_cookies([forget]),
+        };
+        self.count(aim.is_step_up, LoginResult::Succeeded);
+        let (action, reason) =
+            if aim.is_step_up { (Action::StepUp, "stepped_up") } else { (Action::Login, "logged_in") };
+        self.note(action, true, reason, Some(&session));
+        tracing::info!(request_id = self.request_id, session = session.pseudonym(), reason, "logged in");
+        Reply::see_other(aim.return_to.as_str(), reason)
+            .with_cookies(cookies)
+            .with_cookies(self.one_more_round(&aim))
+            .with_cookies([forget])
+    }
+
+    /// Begins the session of a login, in the place of the one there was.
+    async fn begin_session(&self, mut login: Login) -> Result<(Session, Vec<HeaderValue>), Reply> {
         login.continues = self.continued(&login.claims);
         let refresh_token = login.refresh_token.take();
-        let Some((session, cookies)) = self.site.sessions.start(login, &self.visit.cookies, host) else {
+        let begun = self.site.sessions.start(login, &self.visit.cookies, &self.visit.host.context);
+        let Some((session, cookies)) = begun else {
             tracing::error!(
                 request_id = self.request_id,
                 "the identity is too large for the cookies that browsers keep"
             );
-            return self.page(&Message::Internal).with_cookies([forget]);
+            return Err(self.page(&Message::Internal));
         };
         self.replace(&session);
         self.site.note_login(&session, &self.visit.host, &self.visit.client);
@@ -185,14 +214,13 @@ impl Desk<'_> {
             let sessions = &self.site.sessions;
             self.site.services.refresher.begin(&session, refresh_token.as_ref(), sessions).await;
         }
-        self.count(LoginResult::Succeeded);
-        self.note(Action::Login, true, "logged_in", Some(&session));
-        tracing::info!(request_id = self.request_id, session = session.pseudonym(), "logged in");
-        let round = self.visit.opened.valid().is_none().then(|| rounds::one_more(&self.visit.cookies));
-        Reply::see_other(return_to.as_str(), "logged_in")
-            .with_cookies(cookies)
-            .with_cookies(round)
-            .with_cookies([forget])
+        Ok((session, cookies))
+    }
+
+    /// Counts a login that leads to a page which may begin another.
+    fn one_more_round(&self, aim: &Aim) -> Option<HeaderValue> {
+        let may_turn = aim.is_step_up || self.visit.opened.valid().is_none();
+        may_turn.then(|| rounds::one_more(&self.visit.cookies))
     }
 
     /// A new login is a new session: the old one is not left behind for whoever kept its cookie, and at a login host
@@ -210,7 +238,11 @@ impl Desk<'_> {
 
     /// Notes in the audit trail what became of this visit.
     fn note(&self, action: Action, success: bool, reason: &str, session: Option<&Session>) {
-        self.site.audit.note(Event {
+        self.site.audit.note(self.event(action, success, reason, session));
+    }
+
+    fn event<'e>(&'e self, action: Action, success: bool, reason: &'e str, session: Option<&'e Session>) -> Event<'e> {
+        Event {
             agent: session.map(Session::claims),
             session: session.map(Session::pseudonym),
             client: self.visit.client.address,
@@ -218,44 +250,7 @@ impl Desk<'_> {
             route: self.visit.route.as_deref().map(|route| route.name.as_str()),
             request_id: Some(self.request_id),
             ..Event::new(action, success, reason)
-        });
-    }
-
-    fn failed(&self, failure: &callback::Failure, return_to: &ReturnTo) -> Reply {
-        let retry_url = return_to.as_str();
-        match failure {
-            callback::Failure::Provider { error, description } => {
-                let cause = LoginFailure::from_provider_error(error, description.as_deref());
-                let error = ProviderError::new(error);
-                tracing::info!(
-                    request_id = self.request_id,
-                    reason = cause.reason_code(),
-                    error = error.as_str(),
-                    "the provider refused a login"
-                );
-                self.count(LoginResult::Failed(cause.reason_code()));
-                self.note(Action::Login, false, cause.reason_code(), None);
-                self.page(&Message::LoginFailed { cause, error: Some(error), retry_url })
-            }
-            callback::Failure::Verification(error) => self.unverified(error, retry_url),
         }
-    }
-
-    fn unverified(&self, error: &LoginError, retry_url: &str) -> Reply {
-        tracing::warn!(request_id = self.request_id, reason = error.reason_code(), %error, "a login was refused");
-        self.count(LoginResult::Failed(error.reason_code()));
-        self.note(Action::Login, false, error.reason_code(), None);
-        let reply = match error {
-            LoginError::AcrNotHeld => {
-                self.page(&Message::LoginFailed { cause: LoginFailure::AcrNotHeld, error: None, retry_url })
-            }
-            LoginError::RequiredClaim { claim, problem } => {
-                self.page(&Message::ClaimProblem { claim, malformed: *problem == ClaimProblem::Malformed })
-            }
-            LoginError::Unavailable(_) => self.page(&Message::ProviderUnavailable { retry_url }),
-            _ => self.page(&Message::LoginFailed { cause: LoginFailure::Verification, error: None, retry_url }),
-        };
-        reply.because(error.reason_code())
     }
 
     async fn logout(&self, form: &[u8]) -> Reply {
@@ -383,11 +378,15 @@ impl Desk<'_> {
     }
 
     fn page(&self, message: &Message<'_>) -> Reply {
+        self.told(message, self.contact())
+    }
+
+    fn told(&self, message: &Message<'_>, contact: Option<&str>) -> Reply {
         let view = View {
             language: self.visit.language,
             format: format(self.visit.kind),
             request_id: self.request_id,
-            contact: self.contact(),
+            contact,
             provider: &self.visit.host.provider.shown,
             prefix: &self.site.prefix,
         };
@@ -399,7 +398,8 @@ impl Desk<'_> {
         &self.visit.host.provider.provider
     }
 
-    fn count(&self, result: LoginResult) {
-        self.site.services.metrics.login(self.visit.host.provider.name(), result);
+    fn count(&self, is_step_up: bool, result: LoginResult) {
+        let (metrics, provider) = (&self.site.services.metrics, self.visit.host.provider.name());
+        if is_step_up { metrics.step_up(provider, result) } else { metrics.login(provider, result) }
     }
 }

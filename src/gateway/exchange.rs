@@ -140,6 +140,7 @@ impl Exchange {
             Decision::Forward(_) => (Decided::PermitPublic, "public_rule"),
             Decision::Leave(_) => (Decided::Refuse, "no_session"),
             Decision::Login(_) => (Decided::Login, "no_session"),
+            Decision::StepUp(_) => (Decided::Login, "step_up"),
             Decision::Keep(keep) => (Decided::Refuse, keep.otherwise.reason),
             Decision::Reply(reply) => (Decided::Refuse, reply.reason),
         };
@@ -147,6 +148,7 @@ impl Exchange {
             Decision::Endpoint(_, visit) | Decision::Leave(visit) | Decision::Login(visit) => {
                 (visit.route.clone(), visit.opened.valid().cloned())
             }
+            Decision::StepUp(step_up) => (step_up.visit.route.clone(), step_up.visit.opened.valid().cloned()),
             Decision::Forward(_) => (None, None),
             Decision::Keep(keep) => (keep.visit.route.clone(), Some(Arc::clone(&keep.session))),
             Decision::Reply(reply) => (reply.route.clone(), reply.session.clone()),

@@ -1,4 +1,4 @@
-//! Takes a form that met an expired session: its body is read here, sealed, and waits for its agent.
+//! Takes a form that met an expired session, or one that the rules want more of: its body is read here, sealed, and waits for its agent.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ const DEADLINE: Duration = Duration::from_secs(60);
 /// room from others.
 const FIRST_ROOM: usize = 64 * 1024;
 
-/// Keeps the form and says so; or says that the session has ended, where it cannot be kept.
+/// Keeps the form and says so; or says why it was not sent, where it cannot be kept.
 ///
 /// # Errors
 ///
@@ -46,7 +46,7 @@ pub(super) async fn keep(session: &mut Session, site: &Site, keep: Keep, request
     let manner = (format(keep.visit.kind), keep.visit.language);
     if let Some(id) = resend::named(&body) {
         // The click of a page whose session has expired meanwhile: its form is kept already.
-        return Ok(page(site, &id, manner, &keep.otherwise, request_id));
+        return Ok(page(site, &id, manner, (&keep.otherwise, keep.is_step_up), request_id));
     }
     let host = keep.visit.host.context.as_str();
     let browser = stash.browser(&keep.visit.cookies, host);
@@ -54,7 +54,7 @@ pub(super) async fn keep(session: &mut Session, site: &Site, keep: Keep, request
     match stash.keep(Form { body, ..keep.form }, owner, site.stash.keep, room).await {
         Ok(id) => {
             let cookie = stash.cookie(&browser, host, site.stash.keep);
-            Ok(page(site, &id, manner, &keep.otherwise, request_id).with_cookies([cookie]))
+            Ok(page(site, &id, manner, (&keep.otherwise, keep.is_step_up), request_id).with_cookies([cookie]))
         }
         Err(error) => {
             tracing::warn!(request_id, reason = "stash_unavailable", %error, "a form could not be kept");
@@ -110,8 +110,14 @@ async fn received(
     Ok(Ok((body.freeze(), room)))
 }
 
-fn page(site: &Site, id: &FormId, manner: (Format, Language), otherwise: &Reply, request_id: &str) -> Reply {
-    let message = Message::FormKept { form_url: &resend::form_url(site, id), keep: site.stash.keep };
+fn page(
+    site: &Site,
+    id: &FormId,
+    manner: (Format, Language),
+    (otherwise, is_step_up): (&Reply, bool),
+    request_id: &str,
+) -> Reply {
+    let message = Message::FormKept { form_url: &resend::form_url(site, id), keep: site.stash.keep, is_step_up };
     let contact = otherwise.route.as_ref().and_then(|route| route.contact.as_deref());
     let mut reply = Reply::page(site, &message, manner, contact, request_id);
     reply.route.clone_from(&otherwise.route);

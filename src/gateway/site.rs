@@ -20,8 +20,8 @@ use crate::crypto::signing::SigningKey;
 use crate::http_ext::TrustedProxy;
 use crate::identity::{AssertionIssuer, HeaderPlan};
 use crate::live::{Client, Live};
-use crate::login::Redeemed;
 use crate::login::refresh::Refresher;
+use crate::login::{Asks, Redeemed};
 use crate::logout::LogoutPath;
 use crate::oidc::Provider;
 use crate::page::Pages;
@@ -197,6 +197,8 @@ pub struct Route {
     pub public: Vec<PublicRule>,
     /// Who may enter.
     pub rules: Rules,
+    /// What logins for it ask the provider for.
+    pub asks: Asks,
     /// What it learns of an agent.
     pub plan: HeaderPlan,
     /// How its assertions are made; none where it wants none.

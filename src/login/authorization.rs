@@ -2,7 +2,7 @@
 
 use http::HeaderValue;
 
-use super::return_to::ReturnTo;
+use super::aim::Aim;
 use super::transaction::{MOST_IN_STATE, NewAttempt, evicted};
 use crate::clock::Timestamp;
 use crate::crypto::key_ring::KeyRing;
@@ -16,10 +16,8 @@ pub struct Start<'a> {
     pub host: &'a str,
     /// This host's redirect URI, as registered.
     pub redirect_uri: &'a str,
-    /// The page to end on.
-    pub return_to: ReturnTo,
-    /// How often this login was restarted already.
-    pub round: u8,
+    /// What the login is for.
+    pub aim: Aim,
 }
 
 /// A login begun: where the browser goes, and what it keeps.
@@ -43,13 +41,14 @@ pub async fn start(
     provider: &Provider,
     now: Timestamp,
 ) -> Result<Started, LoginError> {
-    let new = NewAttempt::new(keys, start.host, (start.return_to, MOST_IN_STATE), start.round, now);
+    let new = NewAttempt::new(keys, start.host, (start.aim, MOST_IN_STATE), now);
     let location = provider
         .authorization_request(&AuthorizationParams {
             redirect_uri: start.redirect_uri,
             state: &new.state,
             nonce: &new.attempt.nonce,
             code_verifier: &new.attempt.code_verifier,
+            wishes: &new.attempt.aim.wishes,
         })
         .await?;
     let cookies = evicted(cookies, new.cookie.len()).chain([new.cookie]).collect();

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use http::HeaderValue;
 
+use super::aim::Aim;
 use super::redeemed::Redeemed;
 use super::return_to::ReturnTo;
 use super::rounds;
@@ -12,7 +13,7 @@ use crate::clock::Timestamp;
 use crate::crypto::key_ring::KeyRing;
 use crate::oidc::{Authenticated, AuthorizationAnswer, LoginError, Provider, UserInfoProblem};
 use crate::session::cookie::OwnCookies;
-use crate::session::{AtProvider, Login};
+use crate::session::{AtProvider, Login, Session};
 use crate::store::records::RecordError;
 
 /// The parameters of the provider's answer, each at most once.
@@ -81,15 +82,10 @@ pub enum Outcome {
     Loop,
     /// Nothing is known of this login: another gateway's, another host's, or none.
     Lost,
-    /// The answer is of no use here, but the agent has a session: to the page they wanted.
+    /// The answer is of no use here, but the agent has a session that will do: to the page they wanted.
     Return(ReturnTo),
     /// The answer came without its login, late, or again: another round.
-    Restart {
-        /// The page asked for.
-        return_to: ReturnTo,
-        /// How often this login was restarted, this time included.
-        round: u8,
-    },
+    Restart(Aim),
     /// Nobody can tell whether the answer came before: it was not redeemed.
     Unknown {
         /// The page asked for.
@@ -104,8 +100,8 @@ pub enum Outcome {
 pub struct Failed {
     /// Why.
     pub failure: Failure,
-    /// The page asked for.
-    pub return_to: ReturnTo,
+    /// What it was for.
+    pub aim: Aim,
     /// The `Set-Cookie` value that removes the attempt's cookie.
     pub forget: HeaderValue,
 }
@@ -115,8 +111,8 @@ pub struct Failed {
 pub struct LoggedIn {
     /// What the session is made of.
     pub login: Login,
-    /// The page asked for.
-    pub return_to: ReturnTo,
+    /// What it was for. Whether the login has what that wishes is yet to be seen.
+    pub aim: Aim,
     /// The `Set-Cookie` value that removes the attempt's cookie.
     pub forget: HeaderValue,
 }
@@ -157,8 +153,8 @@ pub struct Context<'a> {
     pub redirect_uri: &'a str,
     /// The cookies that came with the answer.
     pub cookies: &'a OwnCookies,
-    /// Whether a valid session came with it.
-    pub has_session: bool,
+    /// The valid session that came with it.
+    pub session: Option<&'a Session>,
     /// The keys that sealed the state.
     pub keys: &'a KeyRing,
     /// The provider that was asked.
@@ -172,14 +168,16 @@ pub struct Context<'a> {
 /// Judges the provider's answer.
 pub async fn answer(answer: Answer, context: &Context<'_>) -> Outcome {
     let Some(state) = State::open(context.keys, context.host, &answer.state) else {
-        return if context.has_session { Outcome::Return(ReturnTo::root()) } else { Outcome::Lost };
+        return if context.session.is_some() { Outcome::Return(ReturnTo::root()) } else { Outcome::Lost };
     };
     let attempt = Attempt::of(&answer.state, context.cookies, context.keys, context.host, context.now);
-    let Some(attempt) = attempt else { return without_attempt(state, context.has_session) };
+    let Some(attempt) = attempt else { return without_attempt(state, context.session, context.now) };
     let code = match &answer.result {
         AnswerResult::Code(code) => code,
         // Nothing is redeemed, so that nothing is noted: an error that comes again says the same again.
-        AnswerResult::Error { .. } if context.has_session => return Outcome::Return(attempt.return_to),
+        AnswerResult::Error { .. } if will_do(context.session, &attempt.aim, context.now) => {
+            return Outcome::Return(attempt.aim.return_to);
+        }
         AnswerResult::Error { error, description } => {
             let failure = refused(error, description.as_deref(), answer.iss.as_deref(), context);
             return failed(failure, &answer.state, attempt);
@@ -187,21 +185,25 @@ pub async fn answer(answer: Answer, context: &Context<'_>) -> Outcome {
     };
     match context.redeemed.first_time(&answer.state, attempt.ends_at()).await {
         Ok(true) => judged(code, &answer, attempt, context).await,
-        Ok(false) => without_attempt(state, context.has_session),
-        Err(error) => Outcome::Unknown { return_to: attempt.return_to, error },
+        Ok(false) => without_attempt(state, context.session, context.now),
+        Err(error) => Outcome::Unknown { return_to: attempt.aim.return_to, error },
     }
 }
 
 /// What becomes of an answer that begins no session: this browser did not begin its login, or it came late or again.
-pub(super) fn without_attempt(State { return_to, round, .. }: State, has_session: bool) -> Outcome {
-    let round = round.saturating_add(1);
-    if has_session {
-        Outcome::Return(return_to)
-    } else if round >= rounds::MOST {
-        Outcome::Loop
-    } else {
-        Outcome::Restart { return_to, round }
+pub(super) fn without_attempt(State { aim, .. }: State, session: Option<&Session>, now: Timestamp) -> Outcome {
+    if will_do(session, &aim, now) {
+        return Outcome::Return(aim.return_to);
     }
+    let aim = aim.again();
+    if aim.round >= rounds::MOST { Outcome::Loop } else { Outcome::Restart(aim) }
+}
+
+/// Whether a session makes a login superfluous. A page that a step-up was for is not returned to without what it wants: that
+/// would begin another.
+fn will_do(session: Option<&Session>, aim: &Aim, now: Timestamp) -> bool {
+    let has_wishes = |session: &Session| aim.wishes.are_met_by(session.claims(), session.authenticated_at(), now);
+    session.is_some_and(|session| !aim.is_step_up || has_wishes(session))
 }
 
 fn refused(error: &str, description: Option<&str>, iss: Option<&str>, context: &Context<'_>) -> Failure {
@@ -212,16 +214,16 @@ fn refused(error: &str, description: Option<&str>, iss: Option<&str>, context: &
     }
 }
 
-fn failed(failure: Failure, state: &str, Attempt { return_to, .. }: Attempt) -> Outcome {
-    Outcome::Failed(Failed { failure, return_to, forget: forgotten(state) })
+fn failed(failure: Failure, state: &str, Attempt { aim, .. }: Attempt) -> Outcome {
+    Outcome::Failed(Failed { failure, aim, forget: forgotten(state) })
 }
 
 async fn judged(code: &str, answer: &Answer, attempt: Attempt, context: &Context<'_>) -> Outcome {
     match redeem(code, answer.iss.as_deref(), &attempt, context).await.map_err(Failure::Verification) {
-        Ok(login) => {
-            Outcome::LoggedIn(LoggedIn { login, return_to: attempt.return_to, forget: forgotten(&answer.state) })
+        Ok(login) => Outcome::LoggedIn(LoggedIn { login, aim: attempt.aim, forget: forgotten(&answer.state) }),
+        Err(failure) if failure.is_stale() && will_do(context.session, &attempt.aim, context.now) => {
+            Outcome::Return(attempt.aim.return_to)
         }
-        Err(failure) if failure.is_stale() && context.has_session => Outcome::Return(attempt.return_to),
         Err(failure) => failed(failure, &answer.state, attempt),
     }
 }
@@ -231,8 +233,8 @@ async fn redeem(code: &str, iss: Option<&str>, attempt: &Attempt, context: &Cont
     let authenticated =
         context.provider.redeem(&answer, context.redirect_uri, &attempt.nonce, &attempt.code_verifier).await?;
     let at_provider = AtProvider { provider: context.provider.fingerprint(), sid: authenticated.sid.clone() };
-    let Authenticated { claims, id_token, refresh_token, .. } = authenticated;
-    Ok(Login { at_provider, claims, id_token, refresh_token, continues: None })
+    let Authenticated { claims, authenticated_at, id_token, refresh_token, .. } = authenticated;
+    Ok(Login { at_provider, claims, authenticated_at, id_token, refresh_token, continues: None })
 }
 
 #[cfg(test)]

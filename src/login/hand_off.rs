@@ -11,6 +11,7 @@ use std::collections::HashMap;
 use http::HeaderValue;
 use serde::{Deserialize, Serialize};
 
+use super::aim::Aim;
 use super::authorization::Started;
 use super::callback::{Outcome, without_attempt};
 use super::redeemed::Redeemed;
@@ -44,16 +45,14 @@ pub struct Ask<'a> {
     pub host: &'a str,
     /// Where the login host takes such questions.
     pub hand_off_uri: &'a str,
-    /// The page to end on.
-    pub return_to: ReturnTo,
-    /// How often this login was restarted already.
-    pub round: u8,
+    /// What the login is for.
+    pub aim: Aim,
 }
 
 /// Sends the browser to the login host; the cookie that comes back with its answer stays here.
 #[must_use]
 pub fn ask(ask: Ask<'_>, cookies: &OwnCookies, keys: &KeyRing, now: Timestamp) -> Started {
-    let new = NewAttempt::new(keys, ask.host, (ask.return_to, MOST_IN_STATE), ask.round, now);
+    let new = NewAttempt::new(keys, ask.host, (ask.aim, MOST_IN_STATE), now);
     let location = address(ask.hand_off_uri, &[("host", ask.authority), ("state", &new.state)]);
     let cookies = evicted(cookies, new.cookie.len()).chain([new.cookie]).collect();
     Started { location, cookies }
@@ -75,10 +74,11 @@ impl Asked {
         Some(Self { authority, state })
     }
 
-    /// Whether the asking host, where things are sealed for `host`, made this question: nobody else can.
+    /// What the login is for, where the asking host, where things are sealed for `host`, made this question: nobody else
+    /// can.
     #[must_use]
-    pub fn is_of(&self, host: &str, keys: &KeyRing) -> bool {
-        State::open(keys, host, &self.state).is_some()
+    pub fn aim(&self, host: &str, keys: &KeyRing) -> Option<Aim> {
+        Some(State::open(keys, host, &self.state)?.aim)
     }
 
     /// Where the agent of `session` goes with a ticket for the asking host, which takes it at `hand_off_uri`; none where
@@ -122,8 +122,8 @@ pub struct Context<'a> {
     pub host: &'a str,
     /// The cookies that came with it.
     pub cookies: &'a OwnCookies,
-    /// Whether a valid session came with it.
-    pub has_session: bool,
+    /// The valid session that came with it.
+    pub session: Option<&'a Session>,
     /// The keys that sealed it.
     pub keys: &'a KeyRing,
     /// The tickets redeemed before, at any gateway.
@@ -137,8 +137,8 @@ pub struct Context<'a> {
 pub struct HandedOver {
     /// What the session is made of.
     pub shared: Shared,
-    /// The page asked for.
-    pub return_to: ReturnTo,
+    /// What the login was for.
+    pub aim: Aim,
     /// The `Set-Cookie` value that removes the attempt's cookie.
     pub forget: HeaderValue,
 }
@@ -164,20 +164,20 @@ impl Brought {
             None => Ok(false),
         };
         let Some(state) = State::open(context.keys, context.host, &self.state) else {
-            let lost = if context.has_session { Outcome::Return(ReturnTo::root()) } else { Outcome::Lost };
+            let lost = if context.session.is_some() { Outcome::Return(ReturnTo::root()) } else { Outcome::Lost };
             return Err(Box::new(lost));
         };
         let first = match first {
             Ok(first) => first,
-            Err(error) => return Err(Box::new(Outcome::Unknown { return_to: state.return_to, error })),
+            Err(error) => return Err(Box::new(Outcome::Unknown { return_to: state.aim.return_to, error })),
         };
         let attempt = Attempt::of(&self.state, context.cookies, context.keys, context.host, context.now);
         let good = ticket.filter(|ticket| first && ticket.is_of(&self.state, context.now));
         match (attempt, good) {
             (Some(attempt), Some(Ticket { shared, .. })) => {
-                Ok(HandedOver { shared, return_to: attempt.return_to, forget: forgotten(&self.state) })
+                Ok(HandedOver { shared, aim: attempt.aim, forget: forgotten(&self.state) })
             }
-            _ => Err(Box::new(without_attempt(state, context.has_session))),
+            _ => Err(Box::new(without_attempt(state, context.session, context.now))),
         }
     }
 }

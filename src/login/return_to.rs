@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 /// The longest page address kept: sealed with the rest of an attempt, it fills the one cookie that browsers allow.
-const MAX: usize = 2700;
+pub(super) const MOST: usize = 2700;
 
 /// A path and query on the host that the login is for.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -52,7 +52,7 @@ impl TryFrom<String> for ReturnTo {
     fn try_from(target: String) -> Result<Self, NotReturnable> {
         let starts_a_path = target.starts_with('/') && !target.starts_with("//");
         let plain = target.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\' && byte != b'#');
-        if starts_a_path && plain && target.len() <= MAX { Ok(Self(target)) } else { Err(NotReturnable) }
+        if starts_a_path && plain && target.len() <= MOST { Ok(Self(target)) } else { Err(NotReturnable) }
     }
 }
 
@@ -100,6 +100,6 @@ mod tests {
         ] {
             assert_eq!(ReturnTo::or_root(target).as_str(), "/", "{target:?}");
         }
-        assert_eq!(ReturnTo::or_root(&format!("/{}", "a".repeat(MAX))).as_str(), "/");
+        assert_eq!(ReturnTo::or_root(&format!("/{}", "a".repeat(MOST))).as_str(), "/");
     }
 }

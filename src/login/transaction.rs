@@ -5,7 +5,7 @@ use std::time::Duration;
 use http::HeaderValue;
 use serde::{Deserialize, Serialize};
 
-use super::return_to::ReturnTo;
+use super::aim::Aim;
 use crate::clock::Timestamp;
 use crate::crypto::aead::Purpose;
 use crate::crypto::key_ring::KeyRing;
@@ -34,10 +34,8 @@ pub(super) const MOST_IN_STATE: usize = 512;
 pub(super) struct State {
     /// Makes the state unguessable and unique, whatever else it says.
     token: [u8; 32],
-    /// The page asked for.
-    pub(super) return_to: ReturnTo,
-    /// How often this login was restarted because its cookie had not come back.
-    pub(super) round: u8,
+    /// What the login is for.
+    pub(super) aim: Aim,
 }
 
 /// What only the browser that began the attempt holds, sealed for its host.
@@ -48,8 +46,8 @@ pub(super) struct Attempt {
     pub(super) nonce: String,
     /// RFC 7636 section 4.1.
     pub(super) code_verifier: String,
-    /// The page asked for.
-    pub(super) return_to: ReturnTo,
+    /// What the login is for.
+    pub(super) aim: Aim,
     started_at: Timestamp,
 }
 
@@ -61,21 +59,16 @@ pub(super) struct NewAttempt {
 }
 
 impl NewAttempt {
-    /// An attempt to reach `return_to`, which travels in the `state` too where it has at most `in_state` bytes.
-    pub(super) fn new(
-        keys: &KeyRing,
-        host: &str,
-        (return_to, in_state): (ReturnTo, usize),
-        round: u8,
-        now: Timestamp,
-    ) -> Self {
-        let state = State { token: random(), return_to: return_to.at_most(in_state), round };
+    /// An attempt to get what `aim` says, which travels in the `state` too, but for a page address of more than `in_state`
+    /// bytes.
+    pub(super) fn new(keys: &KeyRing, host: &str, (aim, in_state): (Aim, usize), now: Timestamp) -> Self {
+        let state = State { token: random(), aim: aim.at_most(in_state) };
         let state = keys.seal_value(STATE, host, &state, now);
         let attempt = Attempt {
             state_hash: sha256(state.as_bytes()),
             nonce: random_token::<32>(),
             code_verifier: random_token::<32>(),
-            return_to,
+            aim,
             started_at: now,
         };
         // The time stands in clear before the seal: it only tells which attempt is the oldest.
@@ -136,11 +129,14 @@ fn cookie_name(state: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::login::ReturnTo;
+    use crate::oidc::{Hint, Wishes};
 
     const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 
     fn attempt(keys: &KeyRing, at: Timestamp) -> (NewAttempt, OwnCookies) {
-        let new = NewAttempt::new(keys, "a.fr", (ReturnTo::or_root("/x?y"), MOST_IN_STATE), 1, at);
+        let aim = Aim::new(&ReturnTo::or_root("/x?y"), Wishes::default()).again();
+        let new = NewAttempt::new(keys, "a.fr", (aim, MOST_IN_STATE), at);
         let cookies = OwnCookies::read(std::iter::once(&new.cookie));
         (new, cookies)
     }
@@ -158,7 +154,7 @@ mod tests {
         let (other, _) = attempt(&keys, NOW);
         let cookies = jar(&[&new, &other]);
         let found = Attempt::of(&new.state, &cookies, &keys, "a.fr", NOW).unwrap();
-        assert_eq!((found.nonce, found.return_to.as_str()), (new.attempt.nonce, "/x?y"));
+        assert_eq!((found.nonce, found.aim.return_to.as_str()), (new.attempt.nonce, "/x?y"));
         assert!(Attempt::of(&new.state, &cookies, &keys, "b.fr", NOW).is_none());
         assert!(Attempt::of(&new.state, &jar(&[&other]), &keys, "a.fr", NOW).is_none());
         let late = Timestamp::from_secs(NOW.as_secs() + MAX_AGE);
@@ -170,9 +166,26 @@ mod tests {
         let keys = KeyRing::ephemeral(NOW);
         let (new, _) = attempt(&keys, NOW);
         let state = State::open(&keys, "a.fr", &new.state).unwrap();
-        assert_eq!((state.return_to.as_str(), state.round), ("/x?y", 1));
+        assert_eq!((state.aim.return_to.as_str(), state.aim.round), ("/x?y", 1));
         assert!(State::open(&keys, "b.fr", &new.state).is_none());
         assert!(State::open(&keys, "a.fr", &format!("{}A", new.state)).is_none());
+    }
+
+    #[test]
+    fn the_longest_attempt_fits_the_cookie_that_browsers_allow() {
+        let keys = KeyRing::ephemeral(NOW);
+        let page = ReturnTo::or_root(&format!("/{}", "a".repeat(2699)));
+        let mut wishes = Wishes::default();
+        wishes.levels.acr.insert("x".repeat(512));
+        for hint in [Hint::Idp, Hint::Login] {
+            wishes.hints.give(hint, "é".repeat(128));
+        }
+        for wishes in [Wishes::default(), wishes.clone()] {
+            let new = NewAttempt::new(&keys, "a.fr", (Aim::new(&page, wishes), MOST_IN_STATE), NOW);
+            assert!(new.cookie.len() <= 4096, "{}", new.cookie.len());
+        }
+        assert_eq!(Aim::new(&page, wishes).return_to.as_str(), "/");
+        assert_eq!(Aim::new(&page, Wishes::default()).return_to, page);
     }
 
     #[test]

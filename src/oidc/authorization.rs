@@ -1,11 +1,12 @@
 //! The two requests that the agent's browser carries: the authorization request (OpenID Connect Core 1.0 section
 //! 3.1.2.1, RFC 7636 section 4.3) and the logout request (OpenID Connect RP-Initiated Logout 1.0 section 2).
 
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::metadata::Metadata;
 use super::preset::Preset;
 use super::settings::Settings;
+use super::wishes::{Levels, Wishes};
 use crate::crypto::{base64url, sha256};
 
 /// What one login adds to the authorization request.
@@ -19,9 +20,12 @@ pub struct AuthorizationParams<'a> {
     pub nonce: &'a str,
     /// Binds the code to this login: 32 random bytes in base64url. Only its hash is sent.
     pub code_verifier: &'a str,
+    /// What this login asks for.
+    pub wishes: &'a Wishes,
 }
 
-/// The URL that starts a login. Nothing is in it but what AgentConnect documents: it has refused other parameters.
+/// The URL that starts a login. Nothing is in it but what AgentConnect documents, or what the configuration asks for: it has
+/// refused other parameters.
 pub(super) fn authorization_url(metadata: &Metadata, settings: &Settings, params: &AuthorizationParams<'_>) -> String {
     let mut url = metadata.authorization_endpoint.clone();
     let mut query = url.query_pairs_mut();
@@ -34,7 +38,13 @@ pub(super) fn authorization_url(metadata: &Metadata, settings: &Settings, params
         .append_pair("nonce", params.nonce)
         .append_pair("code_challenge", &base64url(&sha256(params.code_verifier.as_bytes())))
         .append_pair("code_challenge_method", "S256");
-    match level(metadata, settings) {
+    for (hint, value) in params.wishes.hints.iter() {
+        query.append_pair(hint.as_str(), value);
+    }
+    if let Some(max_age) = params.wishes.max_age {
+        query.append_pair("max_age", &max_age.as_secs().to_string());
+    }
+    match level(metadata, settings, &params.wishes.levels) {
         Level::Claims(claims) => drop(query.append_pair("claims", &claims)),
         Level::Nothing => {}
         Level::Values(values) => drop(query.append_pair("acr_values", &values)),
@@ -52,21 +62,26 @@ enum Level {
     Values(String),
 }
 
-fn level(metadata: &Metadata, settings: &Settings) -> Level {
-    let essential = json!({ "essential": true, "values": settings.acr_values });
-    let any_level = settings.acr_values.is_empty();
-    match settings.preset {
-        // AgentConnect puts `acr` and `amr` into the ID token only when they are asked for.
-        Preset::AgentConnect => {
-            let acr = if any_level { serde_json::Value::Null } else { essential };
-            Level::Claims(json!({ "id_token": { "acr": acr, "amr": null } }).to_string())
-        }
-        Preset::OpenId if any_level => Level::Nothing,
-        Preset::OpenId if metadata.claims_parameter_supported => {
-            Level::Claims(json!({ "id_token": { "acr": essential } }).to_string())
-        }
-        Preset::OpenId => Level::Values(settings.acr_values.join(" ")),
+fn level(metadata: &Metadata, settings: &Settings, wanted: &Levels) -> Level {
+    let acr: Vec<&String> =
+        if wanted.acr.is_empty() { settings.acr_values.iter().collect() } else { wanted.acr.iter().collect() };
+    let amr: Vec<&String> = wanted.amr.iter().collect();
+    // AgentConnect puts `acr` and `amr` into the ID token only when they are asked for.
+    let always = settings.preset == Preset::AgentConnect;
+    if always || metadata.claims_parameter_supported {
+        let asked = [("acr", essential(&acr)), ("amr", essential(&amr))];
+        let asked = asked.into_iter().filter(|(_, values)| always || !values.is_null());
+        let asked: Map<String, Value> = asked.map(|(name, values)| (name.to_owned(), values)).collect();
+        return if asked.is_empty() { Level::Nothing } else { Level::Claims(json!({ "id_token": asked }).to_string()) };
     }
+    // Between spaces: a value with one of its own would be two others.
+    let plain: Vec<&str> = acr.iter().map(|acr| acr.as_str()).filter(|acr| !acr.contains(' ')).collect();
+    if plain.is_empty() { Level::Nothing } else { Level::Values(plain.join(" ")) }
+}
+
+/// One of these values, or no login (section 5.5.1); null, the claim as it comes, where any will do.
+fn essential(values: &[&String]) -> Value {
+    if values.is_empty() { Value::Null } else { json!({ "essential": true, "values": values }) }
 }
 
 /// What one logout adds to the logout request.
@@ -98,6 +113,7 @@ mod tests {
     use url::Url;
 
     use super::*;
+    use crate::oidc::Hint;
     use crate::oidc::test_provider::{CLIENT_ID, metadata, settings};
 
     const ISSUER: &str = "https://op.example/api/v2";
@@ -105,17 +121,22 @@ mod tests {
     const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
     const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 
-    fn parsed(document: &serde_json::Value) -> Metadata {
+    fn parsed(document: &Value) -> Metadata {
         let issuer = settings(ISSUER, None).checked_issuer().unwrap();
         Metadata::parse(document.to_string().as_bytes(), &issuer).unwrap()
     }
 
-    fn url(document: &serde_json::Value, settings: &Settings) -> Url {
+    fn url(document: &Value, settings: &Settings) -> Url {
+        url_with(document, settings, &Wishes::default())
+    }
+
+    fn url_with(document: &Value, settings: &Settings, wishes: &Wishes) -> Url {
         let params = AuthorizationParams {
             redirect_uri: "https://paie.example/.portillon/callback",
             state: "st",
             nonce: "no",
             code_verifier: VERIFIER,
+            wishes,
         };
         authorization_url(&parsed(document), settings, &params).parse().unwrap()
     }
@@ -167,6 +188,48 @@ mod tests {
         assert!(!levels.contains_key("claims"));
         let any = query(&url(&document, &Settings { preset: Preset::OpenId, ..settings(ISSUER, None) }));
         assert!(!any.contains_key("claims") && !any.contains_key("acr_values"));
+    }
+
+    #[test]
+    fn a_login_that_wants_more_asks_for_that() {
+        let levels = |acr: &[&str], amr: &[&str]| {
+            let set = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+            Wishes { levels: Levels { acr: set(acr), amr: set(amr) }, ..Wishes::default() }
+        };
+        let claims = |preset, wishes: &Wishes| {
+            let settings = with_levels(preset);
+            query(&url_with(&metadata(ISSUER), &settings, wishes)).remove("claims").unwrap()
+        };
+        // In the place of what every login asks for, of which it is a part.
+        let wishes = levels(&["eidas3"], &[]);
+        let only_acr = r#"{"id_token":{"acr":{"essential":true,"values":["eidas3"]},"amr":null}}"#;
+        assert_eq!(claims(Preset::AgentConnect, &wishes), only_acr);
+        let odd = levels(&["https://a.test/é \"x\"&claims=y"], &["hwk", "swk"]);
+        let both = r#"{"id_token":{"acr":{"essential":true,"values":["https://a.test/é \"x\"&claims=y"]},"amr":{"essential":true,"values":["hwk","swk"]}}}"#;
+        assert_eq!((claims(Preset::AgentConnect, &odd), claims(Preset::OpenId, &odd)), (both.into(), both.into()));
+        let mut document = metadata(ISSUER);
+        document["claims_parameter_supported"] = json!(false);
+        let settings = Settings { preset: Preset::OpenId, ..settings(ISSUER, None) };
+        let values = |wishes: &Wishes| query(&url_with(&document, &settings, wishes)).remove("acr_values");
+        assert_eq!(values(&levels(&["a", "b c", "d"], &["hwk"])).as_deref(), Some("a d"));
+        assert_eq!(values(&levels(&["b c"], &[])), None);
+    }
+
+    #[test]
+    fn hints_and_age_are_parameters_of_their_own() {
+        let mut wishes = Wishes { max_age: Some(std::time::Duration::from_secs(900)), ..Wishes::default() };
+        for (hint, value) in [(Hint::Idp, "fia1v2"), (Hint::Login, "zoé+x&prompt=none@a.fr"), (Hint::Prompt, "login")]
+        {
+            wishes.hints.give(hint, value);
+        }
+        let url = url_with(&metadata(ISSUER), &settings(ISSUER, None), &wishes);
+        let query = query(&url);
+        for (name, value) in
+            [("idp_hint", "fia1v2"), ("login_hint", "zoé+x&prompt=none@a.fr"), ("prompt", "login"), ("max_age", "900")]
+        {
+            assert_eq!(query[name], value);
+        }
+        assert!(!query.contains_key("siret_hint") && url.query_pairs().count() == query.len());
     }
 
     #[test]

@@ -50,6 +50,13 @@ impl IdToken {
     pub(super) fn acr(&self) -> Option<&str> {
         self.claims.get("acr").and_then(Value::as_str)
     }
+
+    /// When the agent authenticated (`auth_time`): `now` where the token does not say, or says later; before any time where
+    /// what it says cannot be read.
+    pub(super) fn auth_time(&self, now: Timestamp) -> Timestamp {
+        claim_set::numeric_date(&self.claims, "auth_time")
+            .map_or(Timestamp::default(), |time| time.unwrap_or(now).min(now))
+    }
 }
 
 fn check_authorized_party(claims: &Object, client_id: &str) -> Result<(), TokenProblem> {
@@ -346,6 +353,17 @@ mod tests {
         let subjects = [json!(""), json!("a".repeat(256)), json!("é"), json!(7), json!(null)];
         assert_refused("sub", &subjects, TokenProblem::Subject);
         assert_eq!(with_claim("sub", None), Err(TokenProblem::Subject));
+    }
+
+    #[test]
+    fn auth_time_is_believed_only_where_it_makes_a_login_older() {
+        let now = Timestamp::from_secs(NOW);
+        let auth_time = |value: Option<Value>| with_claim("auth_time", value).unwrap().auth_time(now).as_secs();
+        assert_eq!(auth_time(None), NOW);
+        assert_eq!((auth_time(Some(json!(NOW - 900))), auth_time(Some(json!(NOW + 900)))), (NOW - 900, NOW));
+        for unreadable in [json!("now"), json!(-1), json!(null), json!([NOW])] {
+            assert_eq!(auth_time(Some(unreadable)), 0);
+        }
     }
 
     #[test]

@@ -19,7 +19,7 @@ use super::pivot;
 use super::settings::{Settings, SettingsError};
 use super::token::{self, Grant, RefreshedTokens, Tokens};
 use super::user_info::{self, Received};
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::identity::Claims;
 use crate::secret::Secret;
 
@@ -43,6 +43,8 @@ pub struct AuthorizationAnswer<'a> {
 pub struct Authenticated {
     /// Who they are.
     pub claims: Claims,
+    /// When they authenticated, as far as the provider says: this moment where it says nothing.
+    pub authenticated_at: Timestamp,
     /// The ID token, kept for nothing but the `id_token_hint` of logout.
     pub id_token: Secret<String>,
     /// What the provider calls its session (`sid`), where it says.
@@ -164,8 +166,10 @@ impl Provider {
         let user_info = self.user_info(&snapshot, &tokens.access_token).await?;
         user_info::check(&user_info, &id_token.sub)?;
         let claims = pivot::claims(&id_token, &user_info, (&self.settings.required, &self.settings.denied))?;
+        let authenticated_at = id_token.auth_time(self.clock.now());
         let sid = id_token.claims.get("sid").and_then(logout_token::identifier).map(str::to_owned);
-        Ok(Authenticated { claims, id_token: tokens.id_token, sid, refresh_token: tokens.refresh_token })
+        let Tokens { id_token, refresh_token, .. } = tokens;
+        Ok(Authenticated { claims, authenticated_at, id_token, sid, refresh_token })
     }
 
     /// Checks the `iss` of an error answer, which RFC 9207 protects like any other.

@@ -9,7 +9,7 @@ use http::header::{
 };
 
 use super::template::SEND_ITSELF;
-use super::{Language, MeView, Message, RefusedView};
+use super::{Language, MeView, Message, RefusedView, StepUpView};
 use crate::crypto::sha256;
 
 /// Header fields in the order they go out.
@@ -65,7 +65,9 @@ fn common(message: &Message<'_>) -> Headers {
             headers.push((RETRY_AFTER, HeaderValue::from_static("30")));
         }
         // RFC 9110 section 15.5.2 wants a challenge; browsers pass over a scheme that they do not know.
-        Message::FormKept { .. } | Message::SessionEnded { .. } | Message::Unauthenticated { .. } => {
+        Message::FormKept { is_step_up: false, .. }
+        | Message::SessionEnded { .. }
+        | Message::Unauthenticated { .. } => {
             headers.push((WWW_AUTHENTICATE, HeaderValue::from_static("Cookie realm=\"portillon\"")));
         }
         _ => {}
@@ -99,7 +101,9 @@ impl PagePolicy {
                 let script = if form.sends_itself { script_source() } else { String::new() };
                 policy(&format!("{script}style-src 'sha256-{}'", self.style_hash), "'self' https:")
             }
-            Message::Me(MeView { logout, .. }) | Message::Refused(RefusedView { logout, .. }) => {
+            Message::Me(MeView { logout, .. })
+            | Message::Refused(RefusedView { logout, .. })
+            | Message::StepUpFailed(StepUpView { logout, .. }) => {
                 let origins = [logout.login_origin, logout.provider_origin].into_iter().flatten();
                 let origins: String = origins.filter(|o| is_origin(o)).map(|origin| format!(" {origin}")).collect();
                 let targets = if origins.is_empty() { "'self'".to_owned() } else { format!("'self' https:{origins}") };

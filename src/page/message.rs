@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use super::login_failure::{LoginFailure, ProviderError};
+use super::step_up::{StepUpView, Wanted};
 use crate::stash::Content;
 
 /// What to tell whoever sent a request.
@@ -34,12 +35,14 @@ pub enum Message<'a> {
         /// The application.
         application_url: &'a str,
     },
-    /// 401: a form was sent with an expired session, and is kept.
+    /// 401, or 403 for a step-up: a form was sent with an expired session, or one that the rules want more of, and is kept.
     FormKept {
         /// The page that shows it, after a login.
         form_url: &'a str,
         /// For how long.
         keep: Duration,
+        /// Whether its agent is logged in, but not well enough.
+        is_step_up: bool,
     },
     /// 500: our own fault.
     Internal,
@@ -93,6 +96,19 @@ pub enum Message<'a> {
         everywhere: bool,
         /// The application, which logs in again.
         application_url: &'a str,
+    },
+    /// 403: the agent went back to the provider for a level of authentication, and came without.
+    StepUpFailed(StepUpView<'a>),
+    /// 403: what was asked for takes another level of authentication than the agent's (RFC 9470 section 3).
+    StepUpNeeded {
+        /// The application's name.
+        application: &'a str,
+        /// What it wants.
+        wanted: Wanted<'a>,
+        /// The reasons that the rules give.
+        reasons: &'a [&'a str],
+        /// Where the agent gets it.
+        step_up_url: &'a str,
     },
     /// 503: which sessions have ended is not known, so nobody is let in.
     StoreUnavailable {
@@ -244,7 +260,11 @@ impl Message<'_> {
         match self {
             Self::AmbiguousPath | Self::LoginExpired { .. } => StatusCode::BAD_REQUEST,
             Self::BadRequest { status, .. } => *status,
-            Self::ClaimProblem { .. } | Self::Refused(_) => StatusCode::FORBIDDEN,
+            Self::ClaimProblem { .. }
+            | Self::FormKept { is_step_up: true, .. }
+            | Self::Refused(_)
+            | Self::StepUpFailed(_)
+            | Self::StepUpNeeded { .. } => StatusCode::FORBIDDEN,
             Self::FormGone { .. } => StatusCode::GONE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::LoginFailed { cause, .. } => cause.status(),
@@ -287,6 +307,8 @@ impl Message<'_> {
             Self::Refused(_) => "refused",
             Self::SessionEnded { .. } => "session_ended",
             Self::SignedOut { .. } => "signed_out",
+            Self::StepUpFailed(StepUpView { cause, .. }) => cause.reason_code(),
+            Self::StepUpNeeded { .. } => "insufficient_user_authentication",
             Self::StoreUnavailable { .. } => "store_unavailable",
             Self::Unauthenticated { .. } => "unauthenticated",
             Self::UnknownSite { .. } => "unknown_site",
@@ -301,11 +323,13 @@ impl Message<'_> {
         match self {
             Self::FormKept { form_url: login_url, .. }
             | Self::SessionEnded { login_url }
+            | Self::StepUpNeeded { step_up_url: login_url, .. }
             | Self::Unauthenticated { login_url } => Some(login_url),
             Self::LoginExpired { retry_url }
             | Self::LoginFailed { retry_url, .. }
             | Self::LoginLoop { retry_url, .. }
             | Self::ProviderUnavailable { retry_url }
+            | Self::StepUpFailed(StepUpView { retry_url, .. })
             | Self::StoreUnavailable { retry_url } => Some(retry_url),
             _ => None,
         }
@@ -346,6 +370,8 @@ impl<'a> Message<'a> {
             Self::Refused(_) => "refused",
             Self::SessionEnded { .. } => "session-ended",
             Self::SignedOut { .. } => "signed-out",
+            Self::StepUpFailed(_) => "step-up",
+            Self::StepUpNeeded { .. } => "step-up-needed",
             Self::StoreUnavailable { .. } => "store-unavailable",
             Self::Unauthenticated { .. } => "unauthenticated",
             Self::UnknownSite { .. } => "unknown-site",
@@ -359,6 +385,8 @@ impl<'a> Message<'a> {
             Self::Form(FormView { application, .. })
             | Self::Me(MeView { application, .. })
             | Self::Refused(RefusedView { application, .. })
+            | Self::StepUpFailed(StepUpView { application, .. })
+            | Self::StepUpNeeded { application, .. }
             | Self::UpstreamTimeout { application }
             | Self::UpstreamUnavailable { application } => Some(application),
             _ => None,
@@ -367,7 +395,9 @@ impl<'a> Message<'a> {
 
     pub(super) const fn agent(&self) -> Option<&AgentView<'a>> {
         match self {
-            Self::Me(MeView { agent, .. }) | Self::Refused(RefusedView { agent, .. }) => Some(agent),
+            Self::Me(MeView { agent, .. })
+            | Self::Refused(RefusedView { agent, .. })
+            | Self::StepUpFailed(StepUpView { agent, .. }) => Some(agent),
             _ => None,
         }
     }
@@ -378,7 +408,9 @@ impl<'a> Message<'a> {
 
     pub(super) const fn logout(&self) -> Option<LogoutForm<'a>> {
         match self {
-            Self::Me(MeView { logout, .. }) | Self::Refused(RefusedView { logout, .. }) => Some(*logout),
+            Self::Me(MeView { logout, .. })
+            | Self::Refused(RefusedView { logout, .. })
+            | Self::StepUpFailed(StepUpView { logout, .. }) => Some(*logout),
             _ => None,
         }
     }
@@ -395,6 +427,17 @@ impl<'a> Message<'a> {
     }
 
     pub(super) const fn reasons(&self) -> &'a [&'a str] {
-        if let Self::Refused(refused) = self { refused.reasons } else { &[] }
+        match self {
+            Self::Refused(refused) => refused.reasons,
+            Self::StepUpFailed(StepUpView { reasons, .. }) | Self::StepUpNeeded { reasons, .. } => reasons,
+            _ => &[],
+        }
+    }
+
+    pub(super) const fn wanted(&self) -> Option<Wanted<'a>> {
+        match self {
+            Self::StepUpFailed(StepUpView { wanted, .. }) | Self::StepUpNeeded { wanted, .. } => Some(*wanted),
+            _ => None,
+        }
     }
 }

@@ -7,8 +7,9 @@ use http::StatusCode;
 
 use super::{
     AgentView, FormView, LoginFailure, LogoutForm, LoopCause, MeView, Message, ProviderError, ReceivedClaim,
-    RefusedView,
+    RefusedView, StepUpFailure, StepUpView, Wanted,
 };
+use crate::oidc::Levels;
 use crate::stash::{Content, Field, Value};
 
 const AGENT: AgentView<'_> = AgentView {
@@ -71,7 +72,8 @@ pub(super) fn messages() -> Vec<Message<'static>> {
         Message::Form(form(&FIELDS, None)),
         Message::Form(form(&Content::Opaque(3_145_728), Some(Duration::from_secs(120)))),
         Message::FormGone { application_url: "/" },
-        Message::FormKept { form_url: FORM_URL, keep: Duration::from_secs(3600) },
+        Message::FormKept { form_url: FORM_URL, keep: Duration::from_secs(3600), is_step_up: false },
+        Message::FormKept { form_url: FORM_URL, keep: Duration::from_secs(3600), is_step_up: true },
         Message::Internal,
         Message::LoginExpired { retry_url: RETRY_URL },
         Message::Me(me(&CLAIMS)),
@@ -96,8 +98,35 @@ pub(super) fn messages() -> Vec<Message<'static>> {
         error: (cause != LoginFailure::Verification).then(|| ProviderError::new("access_denied")),
         retry_url: RETRY_URL,
     }));
+    messages.extend(LEVELS.iter().map(|levels| Message::StepUpNeeded {
+        application: APPLICATION,
+        wanted: Wanted { levels, max_age: None },
+        reasons: &REASONS,
+        step_up_url: RETRY_URL,
+    }));
+    messages.extend(StepUpFailure::ALL.map(|cause| Message::StepUpFailed(step_up(cause))));
     messages.extend(LoopCause::ALL.map(|cause| Message::LoginLoop { cause, retry_url: RETRY_URL }));
     messages
+}
+
+/// What an application may want, from nothing in particular to what only an expert can explain.
+static LEVELS: LazyLock<[Levels; 5]> = LazyLock::new(|| {
+    let of = |acr: &[&str]| Levels { acr: acr.iter().map(|acr| (*acr).to_owned()).collect(), ..Levels::default() };
+    [of(&[]), of(&["eidas3"]), of(&["eidas2", "eidas3"]), of(&["eidas1-mfa", "eidas2", "eidas3"]), of(&["eidas1"])]
+});
+
+fn step_up(cause: StepUpFailure) -> StepUpView<'static> {
+    let max_age = (cause == StepUpFailure::NotRecent).then(|| Duration::from_secs(900));
+    let levels = &LEVELS[if max_age.is_some() { 0 } else { 3 }];
+    StepUpView {
+        cause,
+        agent: AGENT,
+        application: APPLICATION,
+        wanted: Wanted { levels, max_age },
+        reasons: if max_age.is_some() { &[] } else { &REASONS },
+        retry_url: "/bulletins/2026",
+        logout: LOGOUT,
+    }
 }
 
 fn form<'a>(content: &'a Content, sent: Option<Duration>) -> FormView<'a> {

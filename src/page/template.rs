@@ -55,13 +55,14 @@ pub enum PagesError {
 }
 
 /// Our templates. A page without its own is laid out by `notice`.
-const OURS: [(&str, &str); 6] = [
+const OURS: [(&str, &str); 7] = [
     ("_agent.html", include_str!("_agent.html")),
     ("form.html", include_str!("form.html")),
     ("layout.html", include_str!("layout.html")),
     ("me.html", include_str!("me.html")),
     ("notice.html", include_str!("notice.html")),
     ("refused.html", include_str!("refused.html")),
+    ("step-up.html", include_str!("step-up.html")),
 ];
 
 /// The one script there is: what stands between `<script>` and `</script>` where a form is sent without asking.
@@ -71,7 +72,7 @@ const STYLE_NAME: &str = "style.css";
 const STYLE: &str = include_str!("style.css");
 
 /// The pages that `notice` lays out unless the operator's folder has a template for them.
-const NOTICES: [&str; 20] = [
+const NOTICES: [&str; 21] = [
     "ambiguous-path.html",
     "bad-request.html",
     "claim-problem.html",
@@ -87,6 +88,7 @@ const NOTICES: [&str; 20] = [
     "provider-unavailable.html",
     "session-ended.html",
     "signed-out.html",
+    "step-up-needed.html",
     "store-unavailable.html",
     "unauthenticated.html",
     "unknown-site.html",

@@ -6,6 +6,7 @@ use http::Method;
 
 use super::facts::Circumstances;
 use super::rules::{PublicRule, Refusal, Rules};
+use crate::oidc::is_recent;
 use crate::route::RequestPath;
 use crate::session::Session;
 
@@ -42,6 +43,9 @@ impl Permit {
         request: Circumstances<'_>,
     ) -> Result<Self, Refusal<'r>> {
         rules.verdict(&request.of(session.claims()))?;
+        if rules.max_age.is_some_and(|max| !is_recent(session.authenticated_at(), max, request.now)) {
+            return Err(Refusal::Outdated);
+        }
         Ok(Self { admission: Admission::Agent(Arc::clone(session)) })
     }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::Method;
 
@@ -68,6 +69,8 @@ pub struct Rules {
     pub deny: Vec<Arc<Block>>,
     /// Empty: every agent enters.
     pub allow: Vec<Arc<Block>>,
+    /// How long ago who enters may have authenticated at most; none: as long as their session lasts.
+    pub max_age: Option<Duration>,
 }
 
 /// Why an agent may not enter: the blocks that decided.
@@ -77,6 +80,8 @@ pub enum Refusal<'r> {
     Denied(&'r Block),
     /// None of these allow blocks holds.
     NotAllowed(&'r [Arc<Block>]),
+    /// They may enter, but authenticated longer ago than they may have.
+    Outdated,
 }
 
 impl Rules {
@@ -108,6 +113,7 @@ impl<'r> Refusal<'r> {
         let (denied, not_allowed) = match self {
             Self::Denied(block) => (Some(block), &[][..]),
             Self::NotAllowed(blocks) => (None, blocks),
+            Self::Outdated => (None, &[][..]),
         };
         denied.into_iter().chain(not_allowed.iter().map(AsRef::as_ref))
     }

@@ -173,6 +173,7 @@ fn compiled(
         upstream: upstream(route)?,
         public: route.public.clone(),
         rules: route.rules.clone(),
+        asks: route.asks.clone(),
         plan: config.header_plan(route),
         assertion,
         signing: route.sign_request.then(|| signing(config, route)),

@@ -7,7 +7,7 @@ use crate::clock::Timestamp;
 use crate::identity::Claims;
 use crate::secret::Secret;
 
-const VERSION: u8 = 4;
+const VERSION: u8 = 5;
 
 /// What a login gives a session.
 #[derive(Debug)]
@@ -16,6 +16,8 @@ pub struct Login {
     pub at_provider: AtProvider,
     /// The verified claims of the agent.
     pub claims: Claims,
+    /// When the agent authenticated at the provider.
+    pub authenticated_at: Timestamp,
     /// The ID token, which logout sends back as `id_token_hint`.
     pub id_token: Secret<String>,
     /// What the provider is asked again with, where it gave it.
@@ -35,6 +37,8 @@ pub struct Shared {
     pub logged_in_at: Timestamp,
     /// The revocation that was known there: see [`Subject::knew`](crate::store::Subject::knew).
     pub knew: Timestamp,
+    /// When the agent authenticated at the provider.
+    pub authenticated_at: Timestamp,
     /// Who the agent is.
     pub identity: Identity,
 }
@@ -48,6 +52,7 @@ struct PayloadRef<'a> {
     at_provider: &'a AtProvider,
     logged_in_at: Timestamp,
     knew: Timestamp,
+    authenticated_at: Timestamp,
     identified_at: Timestamp,
     active_at: Timestamp,
     claims: &'a Claims,
@@ -61,6 +66,7 @@ struct Payload {
     at_provider: AtProvider,
     logged_in_at: Timestamp,
     knew: Timestamp,
+    authenticated_at: Timestamp,
     identified_at: Timestamp,
     active_at: Timestamp,
     claims: Claims,
@@ -81,6 +87,7 @@ impl Record {
             at_provider: &self.session.at_provider,
             logged_in_at: self.session.logged_in_at,
             knew: self.session.knew,
+            authenticated_at: self.session.authenticated_at,
             identified_at: self.session.identified_at,
             active_at: self.session.active_at,
             claims: &self.session.claims,
@@ -96,7 +103,8 @@ impl Record {
         let session = Session::new(payload.id, payload.claims, payload.logged_in_at, payload.active_at)
             .of_login(payload.login)
             .at(payload.at_provider)
-            .knowing(payload.knew);
+            .knowing(payload.knew)
+            .authenticated(payload.authenticated_at);
         Some(Self {
             session: Session { identified_at: payload.identified_at, ..session },
             id_token: payload.id_token.map(Secret::new),
@@ -117,11 +125,13 @@ mod tests {
         let session =
             Session::new([7; 16], claims, Timestamp::from_secs(1), Timestamp::from_secs(2)).of_login(LoginId([8; 16]));
         let session = Session { identified_at: Timestamp::from_secs(3), ..session }.knowing(Timestamp::from_secs(4));
+        let session = session.authenticated(Timestamp::from_secs(5));
         let session = session.at(AtProvider { provider: "p".into(), sid: Some("sid-1".into()) });
         let mut bytes = Record { session: session.clone(), id_token: Some(Secret::from("a.b.c")) }.encode();
         let read = Record::decode(&bytes).unwrap();
         assert_eq!((read.session.claims(), read.session.active_at), (session.claims(), session.active_at));
         assert_eq!((read.session.identified_at(), read.session.knew), (session.identified_at(), session.knew));
+        assert_eq!(read.session.authenticated_at(), session.authenticated_at());
         assert_eq!(read.session.at_provider(), session.at_provider());
         assert_eq!((read.session.id(), read.session.login()), (session.id(), session.login()));
         assert_eq!(read.id_token.unwrap().expose(), "a.b.c");

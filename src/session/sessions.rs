@@ -134,7 +134,8 @@ impl Sessions {
     #[must_use]
     pub fn start(&self, login: Login, cookies: &OwnCookies, host: &str) -> Option<(Session, Vec<HeaderValue>)> {
         let now = self.clock.now();
-        let session = Session::new(random(), login.claims, now, now).at(login.at_provider);
+        let session =
+            Session::new(random(), login.claims, now, now).at(login.at_provider).authenticated(login.authenticated_at);
         let session = match login.continues {
             Some(login) => session.of_login(login),
             None => session,
@@ -153,9 +154,9 @@ impl Sessions {
     /// with the login. None where the cookies would not hold the claims.
     #[must_use]
     pub fn join(&self, shared: Shared, cookies: &OwnCookies, host: &str) -> Option<(Session, Vec<HeaderValue>)> {
-        let Shared { login, at_provider, logged_in_at, knew, identity } = shared;
+        let Shared { login, at_provider, logged_in_at, knew, authenticated_at, identity } = shared;
         let session = Session::new(random(), identity.claims, logged_in_at, self.clock.now());
-        let session = session.of_login(login).at(at_provider).knowing(knew);
+        let session = session.of_login(login).at(at_provider).knowing(knew).authenticated(authenticated_at);
         let session = Session { identified_at: identity.at, ..session };
         let cookies = self.sealed(&Record { session: session.clone(), id_token: None }, cookies, host)?;
         Some((session, cookies))
@@ -346,6 +347,7 @@ mod tests {
         claims.insert("usual_name", ClaimValue::Text("L'Hôpital".into()));
         Login {
             claims,
+            authenticated_at: Timestamp::default(),
             id_token: Secret::from(id_token),
             refresh_token: None,
             at_provider: AtProvider::default(),

@@ -57,6 +57,8 @@ pub enum Action {
     Login,
     /// An agent may not enter.
     Refusal,
+    /// An agent who was logged in comes back from the provider with the level that the rules want, or without.
+    StepUp,
     /// An agent, an application or the provider ends a session.
     Logout,
     /// An operator, or a limit, ends sessions.

@@ -39,6 +39,7 @@ struct Inner {
     connections_open: Gauge,
     heads_refused: Family<ReasonLabels, Counter>,
     login: Family<LoginLabels, Counter>,
+    step_up: Family<LoginLabels, Counter>,
     provider_up: Family<ProviderLabels, Gauge>,
     refresh: Family<RefreshLabels, Counter>,
     store_age: Gauge,
@@ -144,6 +145,11 @@ impl Metrics {
             connections_open: gauge(&mut registry, "connections_open", None, "Connections from clients"),
             heads_refused: counter(&mut registry, "heads_refused", "Requests refused before they were read"),
             login: counter(&mut registry, "login", "Steps of logins, by provider, result and reason code"),
+            step_up: counter(
+                &mut registry,
+                "step_up",
+                "Steps of logins of agents who were logged in, but not well enough",
+            ),
             provider_up: by_provider(&mut registry, "provider_up", None, "Whether logins are possible"),
             refresh: counter(&mut registry, "refresh", "Tries to refresh identities, by provider and result"),
             store_age: gauge(&mut registry, "store_age", Some(Unit::Seconds), "Since the store was read last"),
@@ -177,6 +183,11 @@ impl Metrics {
     pub fn refresh(&self, provider: &str, result: RefreshResult) {
         let labels = RefreshLabels { provider: provider.to_owned(), result: result.name() };
         self.0.refresh.get_or_create(&labels).inc();
+    }
+
+    /// Counts a step of a step-up at the provider of this name.
+    pub fn step_up(&self, provider: &str, result: LoginResult) {
+        self.0.step_up.get_or_create(&result.labels(provider)).inc();
     }
 
     /// Counts a request whose head was refused before it was read. `reason` is its reason code.
@@ -315,6 +326,7 @@ mod tests {
         route.denied("portillon.toml:12");
         metrics.login("default", LoginResult::Succeeded);
         metrics.login("default", LoginResult::Failed("acr_not_held"));
+        metrics.step_up("default", LoginResult::Started);
         metrics.head_refused("bare_lf");
         metrics.stream_ended("stream_revoked");
         metrics.provider("default", true, -2);
@@ -329,6 +341,7 @@ mod tests {
             r#"portillon_denied_total{route="paie",rule="portillon.toml:12"} 1"#,
             r#"portillon_login_total{provider="default",result="succeeded",reason=""} 1"#,
             r#"portillon_login_total{provider="default",result="failed",reason="acr_not_held"} 1"#,
+            r#"portillon_step_up_total{provider="default",result="started",reason=""} 1"#,
             r#"portillon_heads_refused_total{reason="bare_lf"} 1"#,
             r#"portillon_streams_ended_total{reason="stream_revoked"} 1"#,
             r#"portillon_provider_up{provider="default"} 1"#,

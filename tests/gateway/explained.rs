@@ -7,6 +7,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use http::Method;
 use portillon::config::{self, Purpose};
 use portillon::explain::{self, Explainer, Outcome, Question};
+use portillon::oidc::Levels;
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
 use proptest::strategy::ValueTree as _;
@@ -167,7 +168,7 @@ async fn explain_and_the_running_gateway_agree() {
             agree(&world, &agent, &mut runner, &mut seen).await;
         }
     }
-    for outcome in ["allow", "refuse", "public", "ambiguous_path"] {
+    for outcome in ["allow", "refuse", "step_up", "public", "ambiguous_path"] {
         assert!(seen.contains(outcome), "nothing ended with {outcome}: {seen:?}");
     }
     world.finish().await;
@@ -200,7 +201,7 @@ async fn agree(world: &World, agent: &Agent, runner: &mut TestRunner, seen: &mut
         let expected = match answer.outcome {
             Outcome::Allow => 200,
             Outcome::Public => 200,
-            Outcome::Refuse => 403,
+            Outcome::Refuse | Outcome::StepUp => 403,
             Outcome::Login => 401,
             Outcome::AmbiguousPath => 400,
             other => panic!("{other:?} of {line}"),
@@ -217,5 +218,10 @@ async fn agree(world: &World, agent: &Agent, runner: &mut TestRunner, seen: &mut
         let toml = std::fs::read_to_string(world.folder.path().join("portillon.toml")).unwrap();
         let explained = explain::text(&question, &answer, explain::Paint::default());
         assert_eq!(response.status, expected, "{agent:?}\n{explained}\n{toml}");
+        let needs_level = response.text().contains("\"insufficient_user_authentication\"");
+        assert_eq!(needs_level, answer.outcome == Outcome::StepUp, "{agent:?}\n{explained}\n{toml}");
+        for level in answer.step_up.iter().flat_map(Levels::iter) {
+            assert!(response.text().contains(level), "{level}\n{explained}\n{}", response.text());
+        }
     }
 }

@@ -44,13 +44,22 @@ fn form_url(answer: &Response) -> Option<String> {
 
 /// Presses the button of the page that shows a form.
 pub async fn click(browser: &mut Browser, page: &Page) -> Response {
-    let request = clicked(page);
+    click_to(browser, page, SAVE).await
+}
+
+/// The same for a form that went to `url`.
+pub async fn click_to(browser: &mut Browser, page: &Page, url: &str) -> Response {
+    let request = clicked_to(page, url);
     browser.send(&parse(HOME), request).await
 }
 
 /// The click of the page that shows a form, as a browser sends it.
 fn clicked(page: &Page) -> Request {
-    let form = Form::find(&page.response.text(), &target(&parse(SAVE))).expect("a button that sends the form");
+    clicked_to(page, SAVE)
+}
+
+fn clicked_to(page: &Page, url: &str) -> Request {
+    let form = Form::find(&page.response.text(), &target(&parse(url))).expect("a button that sends the form");
     let (name, value) = &form.fields[0];
     let url = parse(&form.action);
     Request::new("POST", url.host_str().unwrap(), &target(&url))

@@ -46,6 +46,7 @@ mod rules;
 mod session;
 mod signed;
 mod smuggling;
+mod step_up;
 mod tls;
 mod token;
 mod upstreams;

@@ -3,6 +3,7 @@
 use rustls::pki_types::CertificateDer;
 use url::{Host, Url};
 
+use super::asks;
 use super::path;
 use super::providers::table;
 use crate::config::ProviderLogouts;
@@ -43,6 +44,8 @@ pub(super) struct Provider {
     pub(super) redirect_path: String,
     pub(super) post_logout_redirect_path: String,
     pub(super) logouts: ProviderLogouts,
+    /// What its logins ask for, where routes do not say otherwise.
+    pub(super) asks: asks::Written,
     /// Where it is written that real agents log in; none at an integration environment or another provider.
     pub(super) production: Option<Place>,
     client: Client,
@@ -67,6 +70,7 @@ pub(super) fn read(section: &Section<'_>, name: &str, prefix: &str, surroundings
     let (issuer, production) = issuer(section, vocabulary.preset);
     let client = client(section, issuer, &vocabulary, surroundings);
     let (redirect_path, post_logout_redirect_path) = own_paths(section, prefix);
+    let asks = asks::Written::read(section, vocabulary.preset);
     let flag = |key| section.item(key).and_then(|item| item.flag()).unwrap_or(false);
     Provider {
         name: name.to_owned(),
@@ -79,6 +83,7 @@ pub(super) fn read(section: &Section<'_>, name: &str, prefix: &str, surroundings
             back_channel: flag("backchannel_logout"),
             front_channel: flag("frontchannel_logout"),
         },
+        asks,
         production,
         client,
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use http::HeaderName;
 
+use super::asks;
 use super::condition::Reader;
 use super::provider::Provider;
 use super::rules::RuleSets;
@@ -15,6 +16,7 @@ use crate::config::raw::{Item, Section};
 use crate::config::vocabulary::Vocabulary;
 use crate::config::{LogoutPath, RouteConfig, keys, names, quantity};
 use crate::http_ext::{folded_name, folds_under};
+use crate::policy::Rules;
 use crate::route::{Authority, PathPrefix, Scheme};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -37,7 +39,8 @@ pub(super) fn read(section: &Section<'_>, site: &Site<'_>, sets: &RuleSets<'_>) 
     let public = section.sections("public", &keys::PUBLIC);
     let public = public.iter().filter_map(|block| rules::public(block, site, &path)).collect();
     let reader = Reader { route: Some(&path), ..Reader::new(vocabulary, site.surroundings) };
-    let rules = rules::read(section, &reader, sets, provider);
+    let (asks, max_age) = asks::Written::read(section, vocabulary.preset).of_route(&provider.asks);
+    let rules = Rules { max_age, ..rules::read(section, &reader, sets, provider) };
     let contact = section.item("contact").and_then(|item| item.filled()).map(str::to_owned);
     let upstream = upstream?;
     let proofs = proofs?;
@@ -62,6 +65,7 @@ pub(super) fn read(section: &Section<'_>, site: &Site<'_>, sets: &RuleSets<'_>) 
         contact,
         public,
         rules,
+        asks,
         max_body: section.item("max_body").and_then(|item| item.read(quantity::size)),
         origin: section.origin(),
     })

@@ -65,7 +65,7 @@ fn blocks(section: &Section<'_>, [deny, allow]: [&'static Table; 2], reader: &Re
         let sections = section.sections(key, kind);
         sections.iter().map(|section| Arc::new(block(section, &Reader { denies, ..*reader }))).collect()
     };
-    Rules { deny: read("deny", deny, true), allow: read("allow", allow, false) }
+    Rules { deny: read("deny", deny, true), allow: read("allow", allow, false), max_age: None }
 }
 
 fn block(section: &Section<'_>, reader: &Reader<'_>) -> Block {

@@ -1,13 +1,15 @@
 //! The page about a form that met an expired session: shows what would be sent, and discards it.
 
+use std::sync::Arc;
+
 use http::{Method, StatusCode};
 
 use super::Desk;
+use crate::gateway::request::Kind;
 use crate::gateway::resend;
 use crate::gateway::respond::Reply;
-use crate::login::ReturnTo;
+use crate::login::{Aim, ReturnTo};
 use crate::page::{FormView, Message};
-use crate::route::{Lookup, RequestPath};
 use crate::session::Session;
 use crate::stash::{self, Browser, FormId, Kept, Owner};
 use crate::store::records::RecordError;
@@ -24,9 +26,22 @@ impl Desk<'_> {
         let id = form_id(self.visit.query.as_bytes());
         let Some((id, browser)) = id.zip(self.browser()) else { return self.gone() };
         match self.site.services.stash.find(&id, self.owner(session, &browser)).await {
-            Ok(Some(kept)) => self.show(&id, &kept),
+            Ok(Some(kept)) => self.show_or_step_up(session, &id, &kept).await,
             Ok(None) => self.gone(),
             Err(error) => self.unreachable(&error),
+        }
+    }
+
+    /// Shows a form that could be sent; for one that the rules want more for, the agent gets that first.
+    async fn show_or_step_up(&self, session: &Arc<Session>, id: &FormId, kept: &Kept) -> Reply {
+        let target = kept.form.target.as_str();
+        let lacking = self.lacking(session, &Method::POST, target.split_once('?').unwrap_or((target, "")));
+        match lacking.filter(|_| self.visit.kind == Kind::Navigation) {
+            Some(wishes) => {
+                let here = ReturnTo::or_root(&self.visit.target);
+                self.begin(Aim::new(&here, wishes).as_step_up()).await
+            }
+            None => self.show(id, kept),
         }
     }
 
@@ -46,11 +61,7 @@ impl Desk<'_> {
     fn show(&self, id: &FormId, kept: &Kept) -> Reply {
         let now = self.site.services.clock.now();
         let (host, target) = (&self.visit.host, &kept.form.target);
-        let path = RequestPath::new(target.split('?').next().unwrap_or_default());
-        let application = match self.site.routes.lookup(host.authority.as_str(), &path) {
-            Lookup::Route(_, route) => route.name.as_str(),
-            _ => host.authority.as_str(),
-        };
+        let application = self.route_of(target).map_or(host.authority.as_str(), |route| &route.name);
         let view = FormView {
             application,
             action: &format!("{}{target}", host.origin),

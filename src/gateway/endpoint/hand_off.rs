@@ -8,21 +8,20 @@ use super::super::site::Host;
 use super::{Desk, loop_cause};
 use crate::identity::Claims;
 use crate::login::hand_off::{self, Asked, Brought, HandedOver};
-use crate::login::{ReturnTo, rounds};
+use crate::login::{Aim, ReturnTo, rounds};
 use crate::page::Message;
 use crate::session::{LoginId, Opened, Session};
 use crate::telemetry::audit::Action;
 
 impl Desk<'_> {
     /// Sends the agent to the login host; afterwards they get the page they asked for.
-    pub(super) fn ask(&self, login_host: &Host, return_to: ReturnTo, round: u8) -> Reply {
+    pub(super) fn ask(&self, login_host: &Host, aim: Aim) -> Reply {
         let services = &self.site.services;
         let ask = hand_off::Ask {
             authority: self.visit.host.authority.as_str(),
             host: &self.visit.host.context,
             hand_off_uri: &self.hand_off_uri(login_host),
-            return_to,
-            round,
+            aim,
         };
         let started = hand_off::ask(ask, &self.visit.cookies, &services.keys.load(), services.clock.now());
         Reply::see_other(&started.location, "hand_off_asked")
@@ -43,24 +42,30 @@ impl Desk<'_> {
 
     /// Gives a host that asks what its session is made of, once the agent is logged in here.
     async fn give(&self) -> Reply {
-        let Some((asked, asking)) = self.asked() else {
+        let Some((asked, aim, asking)) = self.asked() else {
             return self.page(&Message::BadRequest { code: "hand_off_malformed", status: StatusCode::BAD_REQUEST });
         };
         if self.visit.kind != Kind::Navigation {
             return self.page(&Message::Unauthenticated { login_url: &self.site.endpoint("login") });
         }
-        match self.visit.opened.valid() {
-            Some(session) => self.given(session, &asked, asking),
-            None if rounds::count(&self.visit.cookies) >= rounds::MOST => self.looped(),
-            None => self.begin(ReturnTo::or_root(&self.visit.target), 0).await,
+        let now = self.site.services.clock.now();
+        let has_wishes = |session: &Session| aim.wishes.are_met_by(session.claims(), session.authenticated_at(), now);
+        let session = self.visit.opened.valid();
+        let here = |wishes| Aim::new(&ReturnTo::or_root(&self.visit.target), wishes);
+        match session {
+            Some(session) if has_wishes(session) => self.given(session, &asked, asking),
+            _ if rounds::count(&self.visit.cookies) >= rounds::MOST => self.looped(),
+            Some(_) => self.begin(here(aim.wishes).as_step_up()).await,
+            None => self.begin(here(aim.wishes)).await,
         }
     }
 
     /// The question, and the host that asks it: one whose agents log in here, and nobody in its name.
-    fn asked(&self) -> Option<(Asked, &Host)> {
+    fn asked(&self) -> Option<(Asked, Aim, &Host)> {
         let asked = Asked::parse(&self.visit.query)?;
         let asking = self.site.served_by(&self.visit.host, &asked.authority)?;
-        asked.is_of(&asking.context, &self.site.services.keys.load()).then_some((asked, &**asking))
+        let aim = asked.aim(&asking.context, &self.site.services.keys.load())?;
+        Some((asked, aim, &**asking))
     }
 
     fn given(&self, session: &Session, asked: &Asked, asking: &Host) -> Reply {
@@ -89,7 +94,7 @@ impl Desk<'_> {
         let context = hand_off::Context {
             host: &self.visit.host.context,
             cookies: &self.visit.cookies,
-            has_session: self.visit.opened.valid().is_some(),
+            session: self.visit.opened.valid().map(AsRef::as_ref),
             keys: &keys,
             redeemed: &services.redeemed,
             now: services.clock.now(),
@@ -100,7 +105,7 @@ impl Desk<'_> {
         }
     }
 
-    fn taken(&self, HandedOver { shared, return_to, forget }: HandedOver) -> Reply {
+    fn taken(&self, HandedOver { shared, aim, forget }: HandedOver) -> Reply {
         let (cookies, host) = (&self.visit.cookies, &self.visit.host.context);
         let Some((session, set)) = self.site.sessions.join(shared, cookies, host) else {
             tracing::error!(
@@ -111,12 +116,12 @@ impl Desk<'_> {
         };
         self.replace(&session);
         self.site.note_login(&session, &self.visit.host, &self.visit.client);
-        self.note(Action::Login, true, "hand_off_taken", Some(&session));
+        let action = if aim.is_step_up { Action::StepUp } else { Action::Login };
+        self.note(action, true, "hand_off_taken", Some(&session));
         tracing::info!(request_id = self.request_id, session = session.pseudonym(), "logged in through the login host");
-        let round = self.visit.opened.valid().is_none().then(|| rounds::one_more(cookies));
-        Reply::see_other(return_to.as_str(), "hand_off_taken")
+        Reply::see_other(aim.return_to.as_str(), "hand_off_taken")
             .with_cookies(set)
-            .with_cookies(round)
+            .with_cookies(self.one_more_round(&aim))
             .with_cookies([forget])
     }
 
@@ -135,6 +140,13 @@ impl Desk<'_> {
         let message = Message::LoginLoop { cause: loop_cause(&self.visit.opened), retry_url: &self.visit.target };
         // The next try counts anew: whoever mended the cause is not kept waiting.
         self.page(&message).with_cookies(rounds::forget(&self.visit.cookies))
+    }
+
+    /// The host that a login at this one is for, where that is another one.
+    pub(super) fn asking_host(&self, aim: &Aim) -> Option<&Host> {
+        let (path, query) = aim.return_to.as_str().split_once('?')?;
+        let asked = Asked::parse(query).filter(|_| path == self.site.endpoint("hand-off"))?;
+        self.site.served_by(&self.visit.host, &asked.authority).map(AsRef::as_ref)
     }
 
     fn hand_off_uri(&self, host: &Host) -> String {

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::crypto::signing::{KeyType, SigningKey};
 use crate::identity::ClaimValue;
+use crate::oidc::Wishes;
 use crate::oidc::algorithm::SignatureAlgorithm;
 use crate::oidc::back_channel::CallError;
 use crate::oidc::error::ClaimProblem;
@@ -67,8 +68,14 @@ impl Scene {
     }
 
     async fn authorization_url(&self) -> Result<String, LoginError> {
-        let params =
-            AuthorizationParams { redirect_uri: REDIRECT_URI, state: "st", nonce: NONCE, code_verifier: VERIFIER };
+        let wishes = Wishes::default();
+        let params = AuthorizationParams {
+            redirect_uri: REDIRECT_URI,
+            state: "st",
+            nonce: NONCE,
+            code_verifier: VERIFIER,
+            wishes: &wishes,
+        };
         self.provider.authorization_request(&params).await
     }
 

@@ -244,8 +244,8 @@ fn a_status_that_asks_for_a_field_has_it() {
 #[test]
 fn reason_codes_tell_messages_apart() {
     let codes: BTreeSet<_> = sample::messages().iter().map(Message::reason_code).collect();
-    // `Form`, `Me`, `Refused` and `SignedOut` stand twice among the samples.
-    assert_eq!(codes.len() + 4, sample::messages().len());
+    // `Form`, `FormKept`, `Me`, `Refused` and `SignedOut` stand twice among the samples, `StepUpNeeded` for each strength.
+    assert_eq!(codes.len() + 5 + 4, sample::messages().len());
     assert!(codes.iter().all(|code| code.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')));
     assert_eq!(Message::LoginLoop { cause: LoopCause::Key, retry_url: "/" }.reason_code(), "login_loop_key");
 }

@@ -2,6 +2,7 @@
 
 mod form;
 mod login;
+mod step_up;
 
 use super::{Wording, shown};
 use crate::page::Message;
@@ -17,7 +18,8 @@ pub(super) fn wording<'a>(message: &Message<'a>, provider: &str) -> Wording<'a> 
         Message::ClaimProblem { claim, malformed } => login::claim_problem(claim, *malformed, provider),
         Message::Form(form) => form::shown_again(form),
         Message::FormGone { application_url } => form::gone().link("Back to the application", application_url),
-        Message::FormKept { form_url, keep } => form::kept(*keep).link("Log in again", form_url),
+        Message::FormKept { form_url, keep, is_step_up: false } => form::kept(*keep).link("Log in again", form_url),
+        Message::FormKept { form_url, keep, is_step_up: true } => step_up::kept(*keep).link("Authenticate", form_url),
         Message::Internal => internal(),
         Message::LoginExpired { retry_url } => login::expired().link(LOG_IN, retry_url),
         Message::LoginFailed { cause, retry_url, .. } => login::failed(*cause, provider).link(RETRY, retry_url),
@@ -31,6 +33,10 @@ pub(super) fn wording<'a>(message: &Message<'a>, provider: &str) -> Wording<'a> 
         Message::SessionEnded { login_url } => session_ended(login_url),
         Message::SignedOut { everywhere, application_url } => {
             signed_out(*everywhere, provider).link("Log in again", application_url)
+        }
+        Message::StepUpFailed(view) => step_up::failed(view, provider),
+        Message::StepUpNeeded { application, wanted, step_up_url, .. } => {
+            step_up::needed(application, wanted, step_up_url)
         }
         Message::StoreUnavailable { retry_url } => store_unavailable().link(RETRY, retry_url),
         Message::Unauthenticated { login_url } => unauthenticated().link(LOG_IN, login_url),

@@ -37,7 +37,7 @@ fn block(line: usize, conditions: Vec<Condition>, reason: Option<&str>) -> Arc<B
 }
 
 fn allow(conditions: Vec<Condition>) -> Rules {
-    Rules { deny: vec![], allow: vec![block(1, conditions, None)] }
+    Rules { deny: vec![], allow: vec![block(1, conditions, None)], ..Rules::default() }
 }
 
 fn agent(claims: &[(&str, ClaimValue)]) -> Claims {
@@ -213,6 +213,7 @@ fn deny_wins_and_names_its_block() {
     let rules = Rules {
         deny: vec![block(7, vec![claim("siret", &["1"])], Some("non"))],
         allow: vec![block(3, vec![claim("siret", &["1"])], None)],
+        ..Rules::default()
     };
     Call::default().facts(&of("siret", "1"), |facts| {
         let refusal = rules.verdict(facts).unwrap_err();
@@ -230,6 +231,7 @@ fn each_reason_is_told_once_and_the_conditions_that_held_are_not_blamed() {
             block(1, vec![claim("siret", &["1"]), claim("acr", &["eidas2"])], Some("niveau")),
             block(5, vec![claim("siret", &["2"])], Some("niveau")),
         ],
+        ..Rules::default()
     };
     Call::default().facts(&of("siret", "1"), |facts| {
         let refusal = rules.verdict(facts).unwrap_err();
@@ -277,7 +279,7 @@ proptest::proptest! {
             let condition = claim(&format!("c{name}"), &[&value.to_string()]);
             block(1, vec![if *negated { not(vec![condition]) } else { condition }], None)
         };
-        let rules = Rules { deny: deny.iter().map(one).collect(), allow: allow.iter().map(one).collect() };
+        let rules = Rules { deny: deny.iter().map(one).collect(), allow: allow.iter().map(one).collect(), ..Rules::default() };
         let mut agent = Claims::new("s");
         for (name, value) in claims.iter().enumerate() {
             if let Some(value) = value {

@@ -45,6 +45,20 @@ export const agents = {
       roles: [],
     },
   },
+  // A password today, and a code from her application where somebody asks for it.
+  noemie: {
+    acr: "eidas1",
+    amr: ["pwd"],
+    stronger: { acr: "eidas2", amr: ["pwd", "otp"] },
+    claims: {
+      ...common,
+      sub: "9a1d3c52-0a63-4f0e-8f0a-5b8b0a3f6d21",
+      given_name: "Noémie",
+      usual_name: "Abadie",
+      email: "noemie.abadie@numerique.test",
+      uid: "5170",
+    },
+  },
   // Neither telephone nor unit; letters outside Latin-1.
   lucja: {
     acr: "eidas2",

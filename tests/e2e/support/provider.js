@@ -205,23 +205,28 @@ async function interaction(provider, sessions, request, response) {
     const form = new URLSearchParams(await body(request));
     const agent = agents[form.get("agent")];
     if (!agent) return finish({ error: "access_denied", error_description: "user authentication aborted" });
+    const level = form.has("code") ? agent.stronger : agent;
     const id = randomUUID();
-    sessions.set(id, agent);
+    sessions.set(id, { agent, level });
     response.setHeader("Set-Cookie", `${SESSION_COOKIE}=${id}; Path=/; HttpOnly; SameSite=Lax`);
-    return finish(authenticated(agent, details));
+    return authenticated(agent, level);
   }
   const known = sessions.get(cookie(request, SESSION_COOKIE));
-  return known ? finish(authenticated(known, details)) : html(response, 200, loginPage());
+  return known ? authenticated(known.agent, known.level) : html(response, 200, loginPage());
+
+  // Who has not the level that is asked for, and could have it, is asked for their second factor.
+  function authenticated(agent, level) {
+    if (admits(details, level)) return finish({ login: { accountId: agent.claims.sub, acr: level.acr, amr: level.amr } });
+    if (agent.stronger && admits(details, agent.stronger)) return html(response, 200, secondFactorPage(agent));
+    return finish({ error: "access_denied", error_description: "requested ACRs could not be satisfied" });
+  }
 }
 
 // The levels asked for are matched by exact membership.
-function authenticated(agent, details) {
+function admits(details, { acr }) {
   const wanted = JSON.parse(details.params.claims ?? "{}").id_token?.acr;
   const values = wanted?.values ?? (wanted?.value ? [wanted.value] : []);
-  if (wanted?.essential && values.length > 0 && !values.includes(agent.acr)) {
-    return { error: "access_denied", error_description: "requested ACRs could not be satisfied" };
-  }
-  return { login: { accountId: agent.claims.sub, acr: agent.acr, amr: agent.amr } };
+  return !wanted?.essential || values.length === 0 || values.includes(acr);
 }
 
 function loginPage() {
@@ -230,6 +235,15 @@ function loginPage() {
   return page(
     "Se connecter",
     `<form method="post">${Object.entries(agents).map(button).join("")}<p><button name="agent" value="">Renoncer</button></p></form>`,
+  );
+}
+
+function secondFactorPage(agent) {
+  const [name] = Object.entries(agents).find(([, known]) => known === agent);
+  return page(
+    "Second facteur",
+    `<form method="post"><input type="hidden" name="agent" value="${name}"><p><button name="code" value="123456">Entrer le code</button></p></form>
+    <form method="post"><p><button name="agent" value="">Renoncer</button></p></form>`,
   );
 }
 

@@ -10,7 +10,7 @@ pub(super) fn shown_again(form: &FormView<'_>) -> Wording<'static> {
     match form.sent {
         None => Wording::say(
             "Send this form?",
-            format!("Your session had expired when you sent it. The application “{application}” has not got it yet."),
+            format!("You had to identify yourself again first. The application “{application}” has not got it yet."),
         ),
         Some(sent) => Wording::say(
             "Send this form again?",

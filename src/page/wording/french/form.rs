@@ -11,8 +11,8 @@ pub(super) fn shown_again(form: &FormView<'_>) -> Wording<'static> {
         None => Wording::say(
             "Envoyer ce formulaire\u{a0}?",
             format!(
-                "Votre session avait expiré quand vous l’avez envoyé. L’application «\u{a0}{application}\u{a0}» ne \
-                 l’a pas encore reçu."
+                "Il fallait d’abord vous identifier de nouveau. L’application «\u{a0}{application}\u{a0}» ne l’a pas \
+                 encore reçu."
             ),
         ),
         Some(sent) => Wording::say(

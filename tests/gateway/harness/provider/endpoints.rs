@@ -11,8 +11,8 @@ use super::{Call, Endpoint, Grant, State, client_id};
 use crate::harness::site::CLIENT_SECRET;
 use crate::harness::wire::{Head, response};
 
-/// The parameters that AgentConnect knows; any other is its error Y000400.
-const AUTHORIZATION_PARAMETERS: [&str; 14] = [
+/// The parameters that AgentConnect knows, or takes without a word (`max_age`); any other is its error Y000400.
+const AUTHORIZATION_PARAMETERS: [&str; 15] = [
     "response_type",
     "client_id",
     "redirect_uri",
@@ -27,6 +27,7 @@ const AUTHORIZATION_PARAMETERS: [&str; 14] = [
     "siret_hint",
     "code_challenge",
     "code_challenge_method",
+    "max_age",
 ];
 
 /// Reads a request.
