@@ -60,6 +60,7 @@ fn a_refusal_is_explained_condition_by_condition() {
         "found \"eidas1\"",
         "differs from \"paul.martin@example.gouv.fr\" in capitals only",
         "portillon.toml:27",
+        "would be sent to step up to acr eidas0-mfa or eidas1-mfa or eidas2 or eidas3",
         "Réservé aux agents du ministère, avec double authentification.",
         "support-paie@example.gouv.fr",
     ] {
@@ -107,6 +108,7 @@ fn every_answer_has_its_exit_code() {
         ("GET", "https://paie.example.gouv.fr:8443/", &["--claim", "sub=x"], "unknown_site", 1),
         ("GET", "https://paie.example.gouv.fr/.portillon/logout", anonymous, "own", 0),
         ("GET", PAGE, &["--claim", "custom={\"a\":1}"], "refuse", 1),
+        ("GET", PAGE, &["--claim", "siret=13002526500013"], "step_up", 1),
         // A rule denies by it: nobody can say what it would have denied.
         ("GET", PAGE, &["--claim", "belonging_population=["], "refuse", 1),
     ] {
@@ -159,6 +161,28 @@ fn an_agent_comes_from_the_standard_input_too() {
 }
 
 #[test]
+fn how_recent_a_login_must_be_is_shown() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("portillon.toml");
+    let route =
+        "[[route]]\nname = \"wiki\"\nhost = \"wiki.example.fr\"\nupstream = \"http://10.0.0.1\"\nmax_age = \"1h30m\"\n";
+    let provider = "[provider]\npreset = \"openid\"\nissuer = \"https://sso.example.fr\"\nclient_id = \"x\"\n\
+                    client_secret = { credential = \"x\" }\n";
+    fs::write(&file, format!("{provider}{route}")).expect("the folder is writable");
+    let config = file.to_str().expect("a path");
+    let text = |command: &str, args: &[&str]| {
+        let output =
+            Command::new(env!("CARGO_BIN_EXE_portillon")).arg(command).args(args).args(["--config", config]).output();
+        String::from_utf8(output.expect("the binary runs").stdout).expect("text")
+    };
+    let request = ["GET", "https://wiki.example.fr/", "--claim", "sub=x"];
+    let told = text("explain", &request);
+    assert!(told.contains("whoever authenticated more than 1h30m ago goes back to the provider first"), "{told}");
+    assert!(text("explain", &[&request[..], &["--json"]].concat()).contains("\"max_age\": 5400"));
+    assert!(text("routes", &[]).contains("every agent, max_age 5400s"), "{}", text("routes", &[]));
+}
+
+#[test]
 fn routes_are_a_table() {
     expect("routes", "routes", &[]);
     let output = portillon("routes", &["--json"]);
@@ -175,7 +199,7 @@ fn cases_that_end_as_expected_pass() {
 #[test]
 fn cases_that_end_otherwise_are_explained() {
     let told = expect("cases_failing", "test", &["cases_failing.toml"]);
-    assert!(told.starts_with("exit 1\n") && told.contains("expected allow, found refuse"), "{told}");
+    assert!(told.starts_with("exit 1\n") && told.contains("expected allow, found step_up"), "{told}");
 }
 
 #[test]

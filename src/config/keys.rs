@@ -82,44 +82,38 @@ pub(super) static LIMITS: Table = Table {
 
 pub(super) static ADMIN: Table = Table { name: "[admin]", keys: &["listen"], later: &[] };
 
-/// The keys of every provider, and `more` of some.
-macro_rules! provider_keys {
-    ($($more:literal)*) => {
-        &[
-        "acr_values",
-        "backchannel_logout",
-        "ca_file",
-        "client_id",
-        "client_secret",
-        "environment",
-        "frontchannel_logout",
-        "id_token_signed_response_alg",
-        "idp_hint",
-        "issuer",
-        "link_hints",
-        "login_hint",
-        "max_age",
-        "post_logout_redirect_path",
-        "preset",
-        "prompt",
-        "proxy",
-        "redirect_path",
-        "scope",
-        "siret_hint",
-        "token_endpoint_auth_method",
-        "userinfo_signed_response_alg",
-            $($more)*
-        ]
-    };
-}
+const PROVIDER_KEYS: &[&str] = &[
+    "acr_values",
+    "backchannel_logout",
+    "ca_file",
+    "client_id",
+    "client_secret",
+    "environment",
+    "frontchannel_logout",
+    "id_token_signed_response_alg",
+    "idp_hint",
+    "issuer",
+    "link_hints",
+    "login_hint",
+    "login_host",
+    "max_age",
+    "post_logout_redirect_path",
+    "preset",
+    "prompt",
+    "proxy",
+    "redirect_path",
+    "scope",
+    "siret_hint",
+    "token_endpoint_auth_method",
+    "userinfo_signed_response_alg",
+];
 
-pub(super) static PROVIDER: Table = Table { name: "[provider]", keys: provider_keys!(), later: &[] };
+pub(super) static PROVIDER: Table = Table { name: "[provider]", keys: PROVIDER_KEYS, later: &[] };
 
 /// Its keys are the names of providers.
 pub(super) static PROVIDERS: Table = Table { name: "[providers.NAME]", keys: &[], later: &[] };
 
-pub(super) static NAMED_PROVIDER: Table =
-    Table { name: "[providers.NAME]", keys: provider_keys!("login_host"), later: &[] };
+pub(super) static NAMED_PROVIDER: Table = Table { name: "[providers.NAME]", keys: PROVIDER_KEYS, later: &[] };
 
 pub(super) static LOGIN: Table = Table { name: "[login]", keys: &["host"], later: &[] };
 

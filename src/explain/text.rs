@@ -180,7 +180,9 @@ fn verdict(text: &mut String, answer: &Answer<'_>, paint: Paint) {
             in_short(max_age)
         );
     }
-    if let (Becomes::Refuse, Some(contact)) = (answer.outcome, answer.route.and_then(|route| route.contact.as_ref())) {
+    if let (Becomes::Refuse | Becomes::StepUp, Some(contact)) =
+        (answer.outcome, answer.route.and_then(|route| route.contact.as_ref()))
+    {
         let _ = writeln!(text, "  contact: {contact}");
     }
 }

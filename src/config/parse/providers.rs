@@ -39,6 +39,10 @@ struct Claim {
 pub(super) fn read(main: &Section<'_>, server: &ServerConfig, surroundings: &Surroundings) -> Providers {
     let prefix = &server.prefix;
     let by_default = main.section("provider", &keys::PROVIDER);
+    if let Some(item) = by_default.item(LOGIN_HOST) {
+        let elsewhere = Diagnostic::error(&item.key_place(), format!("`{LOGIN_HOST}` belongs into [providers.NAME]"));
+        item.report(elsewhere.help("for [provider], write host = \"…\" in [login]"));
+    }
     let named = main.section("providers", &keys::PROVIDERS);
     let mut all = Vec::new();
     if by_default.is_written() {
