@@ -54,8 +54,10 @@ impl IdToken {
     /// When the agent authenticated (`auth_time`): `now` where the token does not say, or says later; before any time where
     /// what it says cannot be read.
     pub(super) fn auth_time(&self, now: Timestamp) -> Timestamp {
-        claim_set::numeric_date(&self.claims, "auth_time")
-            .map_or(Timestamp::default(), |time| time.unwrap_or(now).min(now))
+        match claim_set::numeric_date(&self.claims, "auth_time") {
+            Ok(time) => time.unwrap_or(now).min(now),
+            Err(_) => Timestamp::default(),
+        }
     }
 }
 

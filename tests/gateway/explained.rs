@@ -73,7 +73,10 @@ fn block() -> impl Strategy<Value = String> {
 }
 
 fn blocks() -> impl Strategy<Value = (Vec<String>, Vec<String>)> {
-    (proptest::collection::vec(block(), 0..2), proptest::collection::vec(block(), 0..3))
+    // A level that is all that keeps somebody out would hardly ever be drawn.
+    let level = select(vec!["mfa = true".to_owned(), "amr = \"otp\"\nmfa = true".to_owned()]);
+    let allow = prop_oneof![2 => block(), 1 => level];
+    (proptest::collection::vec(block(), 0..2), proptest::collection::vec(allow, 0..3))
 }
 
 fn agent() -> impl Strategy<Value = Agent> {

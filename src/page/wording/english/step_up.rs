@@ -49,8 +49,8 @@ pub(super) fn failed<'a>(view: &StepUpView<'a>, provider: &str) -> Wording<'a> {
         StepUpFailure::NotRecent => (
             "New authentication required",
             format!(
-                "The application “{application}” asks for {wanted}. {provider} knew you without having you authenticate \
-                 again."
+                "The application “{application}” asks for {wanted}. {provider} went on with your earlier login, \
+                 without a new authentication."
             ),
         ),
     };

@@ -48,15 +48,15 @@ pub(super) fn failed<'a>(view: &StepUpView<'a>, provider: &str) -> Wording<'a> {
         StepUpFailure::NotReached => (
             "Authentification renforcée nécessaire",
             format!(
-                "L’application «\u{a0}{application}\u{a0}» demande {wanted}. Vous êtes bien connecté, mais {provider} n’a \
-                 pas confirmé ce niveau."
+                "L’application «\u{a0}{application}\u{a0}» demande {wanted}. Votre session est ouverte, mais {provider} \
+                 n’a pas confirmé ce niveau."
             ),
         ),
         StepUpFailure::NotRecent => (
             "Nouvelle authentification nécessaire",
             format!(
-                "L’application «\u{a0}{application}\u{a0}» demande {wanted}. {provider} vous a reconnu sans vous \
-                 authentifier de nouveau."
+                "L’application «\u{a0}{application}\u{a0}» demande {wanted}. {provider} a repris votre connexion \
+                 précédente, sans nouvelle authentification."
             ),
         ),
     };
