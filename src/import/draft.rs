@@ -2,6 +2,8 @@
 
 use url::Url;
 
+use crate::oidc::Hints;
+
 /// A host to be replaced, in a domain that never exists (RFC 2606).
 pub(super) const SOME_HOST: &str = "application.example";
 /// An issuer to be replaced.
@@ -45,6 +47,7 @@ pub(super) struct Client {
     pub(super) userinfo_alg: Option<String>,
     pub(super) scope: Vec<String>,
     pub(super) acr_values: Vec<String>,
+    pub(super) hints: Hints,
     pub(super) redirect_path: Option<String>,
     pub(super) proxy: Option<String>,
     pub(super) ca_file: Option<String>,

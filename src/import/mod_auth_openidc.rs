@@ -8,6 +8,7 @@ use self::site::Site;
 use super::ImportError;
 use super::apache::{self, Directive};
 use super::draft::{Client, Draft, Identity, Server, Session, Store, redis_url, refresh_identity};
+use crate::oidc::Hint;
 
 mod require;
 mod site;
@@ -124,13 +125,18 @@ fn client(settings: &mut Settings, redirect: Option<&str>) -> Client {
     client
 }
 
-/// `acr_values` among the parameters that are sent along.
+/// `acr_values` and hints among the parameters that are sent along.
 fn authorization_parameters(client: &mut Client, settings: &mut Settings) {
     let Some(parameters) = settings.text("oidcauthrequestparams") else { return };
     for (name, value) in url::form_urlencoded::parse(parameters.as_bytes()) {
         match name.as_ref() {
             "acr_values" => client.acr_values = value.split_whitespace().map(str::to_owned).collect(),
-            name => client.notes.push(format!("OIDCAuthRequestParams sent `{name}` along, which has no equivalent.")),
+            name => match name.parse::<Hint>() {
+                Ok(hint) => client.hints.give(hint, value),
+                Err(_) => {
+                    client.notes.push(format!("OIDCAuthRequestParams sent `{name}` along, which has no equivalent."));
+                }
+            },
         }
     }
 }

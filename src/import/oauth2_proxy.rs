@@ -11,6 +11,7 @@ use super::draft::{
     refresh_identity,
 };
 use super::path_regex::{self, Matched};
+use crate::oidc::Hint;
 
 mod options;
 
@@ -110,6 +111,9 @@ fn client(options: &mut Options, redirect: Option<&Url>) -> Client {
         ..Client::default()
     };
     options.holds("client_secret");
+    if let Some(prompt) = options.text("prompt") {
+        client.hints.give(Hint::Prompt, prompt);
+    }
     if issuer.is_none() && options.text("provider").is_none_or(|provider| provider == "google") {
         client.issuer = Some("https://accounts.google.com".to_owned());
     } else {

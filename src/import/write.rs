@@ -4,7 +4,7 @@ use toml::Value;
 
 use super::Product;
 use super::draft::{Block, Client, Draft, Identity, Public, Route, SOME_HOST, Server, Session, Store};
-use crate::oidc::Environment;
+use crate::oidc::{Environment, Preset};
 
 const ENVIRONMENTS: [(&str, Environment); 4] = [
     ("integration", Environment::Integration),
@@ -147,6 +147,15 @@ fn client(text: &mut Text, client: &Client) {
     text.key_if("userinfo_signed_response_alg", client.userinfo_alg.as_deref().or(plain));
     text.list_if("scope", &with_openid(&client.scope));
     text.list_if("acr_values", &client.acr_values);
+    let preset = if known.is_some() { Preset::AgentConnect } else { Preset::OpenId };
+    for (hint, value) in client.hints.iter() {
+        match hint.check(value, preset) {
+            Ok(()) => text.key(hint.as_str(), value),
+            Err(form) => {
+                text.note(&format!("`{}` was {value:?}, which has no equivalent: it is {form}.", hint.as_str()));
+            }
+        }
+    }
     if let Some(path) = &client.redirect_path {
         text.note("As registered already. The post-logout URI is one to register: `portillon check` prints it.");
         text.key("redirect_path", path.as_str());
