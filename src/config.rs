@@ -12,6 +12,7 @@ use std::time::Duration;
 use http::HeaderName;
 use rustls::pki_types::CertificateDer;
 
+use crate::gateway::portal::Listing;
 use crate::http_ext::TrustedProxy;
 use crate::identity::{Encoding, HeaderPlan, HeaderPrefix};
 use crate::listener::tls::CertificateFiles;
@@ -245,6 +246,8 @@ pub struct RouteConfig {
     pub public: Vec<PublicRule>,
     /// `[[route.deny]]` and `[[route.allow]]`
     pub rules: Rules,
+    /// `[route.portal]`: what agents are told of the application, where they are.
+    pub portal: Option<Listing>,
     /// The largest request body, in bytes; none: any.
     pub max_body: Option<u64>,
     /// Where the route stands.

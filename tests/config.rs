@@ -77,9 +77,16 @@ fn a_store_is_one_that_can_be_reached_and_says_so() {
 fn keys_of_features_to_come_are_errors() {
     let told = expect("later");
     assert!(told.starts_with("exit 78\n"));
-    for key in ["portal", "proxy_protocol", "idp_hint"] {
+    for key in ["http2", "proxy_protocol", "idp_hint"] {
         assert!(told.contains(&format!("`{key}` is not available in this version")), "{key}");
     }
+}
+
+#[test]
+fn what_the_portal_would_show_is_checked() {
+    let told = expect("portal");
+    assert!(told.starts_with("exit 78\n") && told.contains("cannot read absente.svg"), "{told}");
+    assert!(expect("portal_right").starts_with("exit 0\n"));
 }
 
 #[test]

@@ -32,7 +32,7 @@ pub(super) static ROOT: Table = Table {
         "stash",
         "store",
     ],
-    later: &["portal"],
+    later: &[],
 };
 
 /// The whole of a file in `routes.d`.
@@ -160,6 +160,7 @@ pub(super) static ROUTE: Table = Table {
         "max_body",
         "name",
         "path",
+        "portal",
         "provider",
         "public",
         "rules",
@@ -170,8 +171,11 @@ pub(super) static ROUTE: Table = Table {
         "upstream_ca_file",
         "upstream_server_name",
     ],
-    later: &["description", "icon", "idp_hint", "login_hint", "max_age", "prompt", "siret_hint"],
+    later: &["idp_hint", "login_hint", "max_age", "prompt", "siret_hint"],
 };
+
+pub(super) static PORTAL: Table =
+    Table { name: "[route.portal]", keys: &["description", "icon", "name", "start"], later: &[] };
 
 /// Header names and the claims that they hold.
 pub(super) static HEADERS: Table = Table { name: "headers", keys: &[], later: &[] };

@@ -11,6 +11,7 @@ use crate::telemetry::log::LogFormat;
 mod condition;
 mod identity;
 mod path;
+mod portal;
 mod proofs;
 mod provider;
 mod providers;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use super::login_failure::{LoginFailure, ProviderError};
+use super::portal::PortalView;
 use crate::stash::Content;
 
 /// What to tell whoever sent a request.
@@ -75,6 +76,8 @@ pub enum Message<'a> {
     NoRoute,
     /// 413: the body is larger than the application accepts.
     PayloadTooLarge,
+    /// 200: the applications that the agent may open.
+    Portal(PortalView<'a>),
     /// 503: no login is possible for now.
     ProviderUnavailable {
         /// Where to log in again.
@@ -250,7 +253,7 @@ impl Message<'_> {
             Self::LoginFailed { cause, .. } => cause.status(),
             Self::LoginLoop { cause: LoopCause::Clock | LoopCause::Key, .. } => StatusCode::INTERNAL_SERVER_ERROR,
             Self::LoginLoop { cause: LoopCause::Cookie | LoopCause::Host, .. } => StatusCode::FORBIDDEN,
-            Self::Form(_) | Self::Me(_) | Self::SignedOut { .. } => StatusCode::OK,
+            Self::Form(_) | Self::Me(_) | Self::Portal(_) | Self::SignedOut { .. } => StatusCode::OK,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -283,6 +286,7 @@ impl Message<'_> {
             Self::MethodNotAllowed { .. } => "method_not_allowed",
             Self::NoRoute => "no_route",
             Self::PayloadTooLarge => "payload_too_large",
+            Self::Portal(_) => "portal",
             Self::ProviderUnavailable { .. } => "provider_unavailable",
             Self::Refused(_) => "refused",
             Self::SessionEnded { .. } => "session_ended",
@@ -342,6 +346,7 @@ impl<'a> Message<'a> {
             Self::MethodNotAllowed { .. } => "method-not-allowed",
             Self::NoRoute => "no-route",
             Self::PayloadTooLarge => "payload-too-large",
+            Self::Portal(_) => "portal",
             Self::ProviderUnavailable { .. } => "provider-unavailable",
             Self::Refused(_) => "refused",
             Self::SessionEnded { .. } => "session-ended",
@@ -367,7 +372,9 @@ impl<'a> Message<'a> {
 
     pub(super) const fn agent(&self) -> Option<&AgentView<'a>> {
         match self {
-            Self::Me(MeView { agent, .. }) | Self::Refused(RefusedView { agent, .. }) => Some(agent),
+            Self::Me(MeView { agent, .. })
+            | Self::Portal(PortalView { agent, .. })
+            | Self::Refused(RefusedView { agent, .. }) => Some(agent),
             _ => None,
         }
     }
@@ -378,9 +385,15 @@ impl<'a> Message<'a> {
 
     pub(super) const fn logout(&self) -> Option<LogoutForm<'a>> {
         match self {
-            Self::Me(MeView { logout, .. }) | Self::Refused(RefusedView { logout, .. }) => Some(*logout),
+            Self::Me(MeView { logout, .. })
+            | Self::Portal(PortalView { logout, .. })
+            | Self::Refused(RefusedView { logout, .. }) => Some(*logout),
             _ => None,
         }
+    }
+
+    pub(super) const fn portal(&self) -> Option<&PortalView<'a>> {
+        if let Self::Portal(portal) = self { Some(portal) } else { None }
     }
 
     pub(super) const fn form(&self) -> Option<&FormView<'a>> {

@@ -6,8 +6,8 @@ use std::time::Duration;
 use http::StatusCode;
 
 use super::{
-    AgentView, FormView, LoginFailure, LogoutForm, LoopCause, MeView, Message, ProviderError, ReceivedClaim,
-    RefusedView,
+    AgentView, ApplicationView, FormView, LoginFailure, LogoutForm, LoopCause, MeView, Message, PortalView,
+    ProviderError, ReceivedClaim, RefusedView,
 };
 use crate::stash::{Content, Field, Value};
 
@@ -55,6 +55,29 @@ const fn claim<'a>(claim: &'a str, header: &'a str, value: &'a str) -> ReceivedC
     ReceivedClaim { claim, header, value }
 }
 
+const APPLICATIONS: [ApplicationView<'_>; 3] = [
+    ApplicationView {
+        name: "Paie",
+        description: Some("Bulletins, primes et remboursements."),
+        icon: Some("/.portillon/icon/Jq3yXo1nJwF8Hc0kQk1Y.svg"),
+        url: "https://paie.example.gouv.fr/",
+    },
+    ApplicationView {
+        name: "Épargne-temps et congés",
+        description: None,
+        icon: None,
+        url: "https://rh.example.gouv.fr/conges/?exercice=2026&vue=mois",
+    },
+    ApplicationView {
+        name: "Archives du ministère",
+        description: Some(
+            "Versements, recherches et communications, du service producteur jusqu’aux archives définitives.",
+        ),
+        icon: None,
+        url: "https://archives.example.gouv.fr/",
+    },
+];
+
 /// Two reasons, as rules give them.
 const REASONS: [&str; 2] = [
     "Réservé aux agents du ministère avec double authentification.",
@@ -79,6 +102,8 @@ pub(super) fn messages() -> Vec<Message<'static>> {
         Message::MethodNotAllowed { allow: "GET, HEAD" },
         Message::NoRoute,
         Message::PayloadTooLarge,
+        Message::Portal(portal(&APPLICATIONS)),
+        Message::Portal(portal(&[])),
         Message::ProviderUnavailable { retry_url: RETRY_URL },
         Message::Refused(refused(AGENT, &REASONS)),
         Message::Refused(refused(AgentView::default(), &[])),
@@ -113,6 +138,10 @@ fn form<'a>(content: &'a Content, sent: Option<Duration>) -> FormView<'a> {
         discard_url: "/.portillon/form",
         sends_itself: false,
     }
+}
+
+const fn portal<'a>(applications: &'a [ApplicationView<'a>]) -> PortalView<'a> {
+    PortalView { agent: AGENT, applications, me_url: "/.portillon/me", logout: LOGOUT }
 }
 
 const fn refused<'a>(agent: AgentView<'a>, reasons: &'a [&'a str]) -> RefusedView<'a> {
