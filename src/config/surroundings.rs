@@ -65,7 +65,10 @@ impl Surroundings {
     /// The icon in the file that `item` names.
     pub(super) fn icon(&self, item: &Item<'_>) -> Option<Arc<Icon>> {
         let path = self.path(item)?;
-        let refused = |error: String| item.report(item.error(format!("cannot use `{}`", item.key())).label(error));
+        let refused = |error: String| {
+            let unusable = item.error(format!("cannot use `{}`", item.key())).label(error);
+            item.report(unusable.help("it is a file on this machine: the gateway serves it itself"));
+        };
         read_icon(&path).map_err(refused).map(Arc::new).ok()
     }
 
