@@ -65,8 +65,9 @@ describe("the refusal page", () => {
     await inspect(page, "refused");
   });
 
-  test("a script of the page is told the same, and nothing about the agent", async () => {
+  test("a script is told the same, and nothing about the agent", async () => {
     await refused();
+    await page.goto(`${origin}/static/app.css`);
     const problem = await page.evaluate(() => fetch("/api").then(async (answer) => ({ type: answer.headers.get("content-type"), ...(await answer.json()) })));
     assert.equal(problem.status, 403);
     assert.deepEqual([problem.code, problem.application, problem.reasons], ["refused", "dossiers", ["Non ouvert aux prestataires."]]);
@@ -112,6 +113,9 @@ name = "dossiers"
 host = "${host}"
 upstream = "${upstream}"
 contact = "support-dossiers@exemple.test"
+
+  [[route.public]]
+  path = "/static/"
 
   [[route.deny]]
   belonging_population = ["prestataire"]
