@@ -10,7 +10,7 @@ use super::super::request::Kind;
 use super::super::respond::Reply;
 use super::Desk;
 use crate::login::rounds;
-use crate::page::{Answer, ApplicationView, Message, PortalView};
+use crate::page::{AgentView, Answer, ApplicationView, Message, PortalView};
 use crate::session::Session;
 
 impl Desk<'_> {
@@ -44,7 +44,7 @@ impl Desk<'_> {
             let logout_url = self.site.endpoint("logout");
             let logout_token = session.logout_token();
             let view = PortalView {
-                agent: agent_view(claims, &name),
+                agent: AgentView { siret: None, idp_id: None, ..agent_view(claims, &name) },
                 applications: &applications,
                 me_url: &me_url,
                 logout: self.logout_form(&logout_url, &logout_token),
