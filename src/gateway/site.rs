@@ -186,6 +186,8 @@ pub struct Route {
     pub index: usize,
     /// Its name in the configuration.
     pub name: String,
+    /// What agents call it: the name in the portal, or else in the configuration.
+    pub shown: String,
     /// The prefix of its pages.
     pub path: PathPrefix,
     /// The host that it is on.

@@ -177,6 +177,7 @@ fn compiled(
     Ok(Route {
         index,
         name: route.name.clone(),
+        shown: route.portal.as_ref().map_or(&route.name, |listing| &listing.name).clone(),
         path: route.path.clone(),
         host,
         contact: route.contact.clone(),

@@ -50,7 +50,7 @@ describe("the refusal page", () => {
       claims.email,
       claims.organization_label,
       claims.siret,
-      "« dossiers »",
+      "« Dossiers et courriers »",
       "Non ouvert aux prestataires.",
       "support-dossiers@exemple.test",
       reference,
@@ -70,7 +70,7 @@ describe("the refusal page", () => {
     await page.goto(`${origin}/static/app.css`);
     const problem = await page.evaluate(() => fetch("/api").then(async (answer) => ({ type: answer.headers.get("content-type"), ...(await answer.json()) })));
     assert.equal(problem.status, 403);
-    assert.deepEqual([problem.code, problem.application, problem.reasons], ["refused", "dossiers", ["Non ouvert aux prestataires."]]);
+    assert.deepEqual([problem.code, problem.application, problem.reasons], ["refused", "Dossiers et courriers", ["Non ouvert aux prestataires."]]);
     assert.ok(!JSON.stringify(problem).includes(agents.karim.claims.email));
   });
 
@@ -85,6 +85,13 @@ describe("the refusal page", () => {
     assert.equal(await page.locator("#email").textContent(), agents.zoe.claims.email);
     await page.goto(`${origin}/dossiers/42`);
     assert.equal(await page.locator("#who").textContent(), agents.zoe.claims.email);
+  });
+
+  test("leads to the applications that the agent may open", async () => {
+    await refused();
+    await page.getByRole("link", { name: "Les applications ouvertes à ce compte" }).click();
+    await page.waitForURL(`${origin}/.portillon/`);
+    assert.match(await page.getByRole("main").innerText(), /Aucune application/);
   });
 
   test("without logging out first, the same account comes back", async () => {
@@ -113,6 +120,9 @@ name = "dossiers"
 host = "${host}"
 upstream = "${upstream}"
 contact = "support-dossiers@exemple.test"
+
+  [route.portal]
+  name = "Dossiers et courriers"
 
   [[route.public]]
   path = "/static/"

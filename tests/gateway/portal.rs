@@ -73,6 +73,19 @@ async fn an_agent_sees_what_the_rules_admit_them_to_and_no_word_of_the_rest() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_calls_the_application_what_agents_call_it_and_leads_to_the_others() {
+    let world = listed().await.start().await;
+    world.provider.log_in(&Agent::eloise());
+    let mut browser = world.browser();
+    let page = browser.open(HOME).await;
+    assert_eq!(page.status(), 403);
+    assert!(page.said().contains("«\u{a0}Paie et primes\u{a0}»"), "{}", page.said());
+    assert!(page.said().contains("<a href=\"/.portillon/\">"), "{}", page.said());
+    assert_eq!(names(&browser.open(PORTAL).await.said()), ["Documents"]);
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_an_agent_may_open_is_what_would_become_of_their_request() {
     let mut plan = Plan::new().await;
     let upstream = plan.upstream.origin();

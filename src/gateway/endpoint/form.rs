@@ -48,7 +48,7 @@ impl Desk<'_> {
         let (host, target) = (&self.visit.host, &kept.form.target);
         let path = RequestPath::new(target.split('?').next().unwrap_or_default());
         let application = match self.site.routes.lookup(host.authority.as_str(), &path) {
-            Lookup::Route(_, route) => route.name.as_str(),
+            Lookup::Route(_, route) => route.shown.as_str(),
             _ => host.authority.as_str(),
         };
         let view = FormView {

@@ -43,7 +43,7 @@ impl Desk<'_> {
         let (logout_url, logout_token) = (self.site.endpoint("logout"), session.logout_token());
         let view = MeView {
             agent: AgentView { siret: None, ..agent_view(claims, &name) },
-            application: route.map_or(self.visit.host.authority.as_str(), |route| &route.name),
+            application: route.map_or(self.visit.host.authority.as_str(), |route| &route.shown),
             application_url: route.map_or("/", |route| route.path.as_str()),
             claims: &received,
             session_age: now.since(session.logged_in_at()),
