@@ -1,11 +1,13 @@
 //! `/.portillon/`: an agent sees the applications that they may open, and learns of no other.
 
 use std::fs;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use crate::harness::browser::Form;
 use crate::harness::cookies::Policy;
+use crate::harness::group::share;
 use crate::harness::{Agent, Browser, DOCS, HOME, LOGIN, PAIE, Page, Plan, RIE, Request, Response, Route, Who, World};
 
 const PORTAL: &str = "https://paie.test/.portillon/";
@@ -292,5 +294,24 @@ async fn logins_that_never_arrive_end_with_a_page() {
             browser.jar.forget(PAIE, "__Host-portillon");
         }
     }
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_listed_on_old_knowledge_of_who_has_logged_out() {
+    let mut redis = crate::redis::Server::start(&[]);
+    let mut plan = listed().await;
+    share(&mut plan, &redis, "\"1s\"");
+    let world = plan.start().await;
+    let (mut browser, _) = opened(&world, &Agent::angela()).await;
+    redis.kill();
+    let deadline = Instant::now() + crate::redis::PATIENCE;
+    while browser.fetch(PORTAL).await.status == 200 {
+        assert!(Instant::now() < deadline, "applications are still listed");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let page = browser.step(PORTAL).await;
+    assert_eq!((page.status, page.header("location")), (503, None));
+    assert!(page.header("retry-after").is_some() && !page.said().contains("Paie et primes"), "{}", page.said());
     world.finish().await;
 }
