@@ -11,10 +11,10 @@ use http::Method;
 
 use super::site::{Host, Route};
 use crate::clock::Timestamp;
-use crate::identity::Claims;
 use crate::page::{ApplicationView, Icon};
 use crate::policy::{Circumstances, Permit};
 use crate::route::{Lookup, PageUrl, RequestPath, Table};
+use crate::session::Session;
 
 /// The applications that agents are told of.
 #[derive(Debug, Default)]
@@ -51,7 +51,7 @@ pub struct Listing {
 #[derive(Clone, Copy, Debug)]
 pub struct Viewer<'v> {
     /// Who they are, to the provider of this host.
-    pub claims: &'v Claims,
+    pub session: &'v Arc<Session>,
     /// The host where they are logged in.
     pub host: &'v Host,
     /// Where they are.
@@ -107,7 +107,7 @@ impl Tile {
         // Who the agent is at another provider, nobody knows here.
         let same_provider = self.host.provider.name() == viewer.host.provider.name();
         let request = Circumstances { client: viewer.client, method: &Method::GET, path: &path, now: viewer.now };
-        same_provider && route.rules.verdict(&request.of(viewer.claims)).is_ok()
+        same_provider && Permit::agent(&route.rules, viewer.session, request).is_ok()
     }
 
     fn view(&self) -> ApplicationView<'_> {

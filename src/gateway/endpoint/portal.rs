@@ -1,5 +1,7 @@
 //! `/.portillon/`: the applications that the agent may open; for a script of the host, the same list in JSON.
 
+use std::sync::Arc;
+
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, StatusCode};
 use serde_json::json;
@@ -28,10 +30,10 @@ impl Desk<'_> {
         }
     }
 
-    fn list(&self, session: &Session) -> Reply {
+    fn list(&self, session: &Arc<Session>) -> Reply {
         let claims = session.claims();
         let viewer = Viewer {
-            claims,
+            session,
             host: &self.visit.host,
             client: self.visit.client.address,
             now: self.site.services.clock.now(),
