@@ -12,6 +12,7 @@ use std::time::Duration;
 use http::HeaderName;
 use rustls::pki_types::CertificateDer;
 
+use crate::gateway::portal::Listing;
 use crate::http_ext::TrustedProxy;
 use crate::identity::{Encoding, HeaderPlan, HeaderPrefix};
 use crate::listener::tls::CertificateFiles;
@@ -246,6 +247,8 @@ pub struct RouteConfig {
     pub public: Vec<PublicRule>,
     /// `[[route.deny]]` and `[[route.allow]]`
     pub rules: Rules,
+    /// `[route.portal]`: what agents are told of the application, where they are.
+    pub portal: Option<Listing>,
     /// `idp_hint`, `login_hint`, `prompt`, `siret_hint` and `link_hints`, those of the provider where the route has none.
     /// `max_age` is with the rules.
     pub asks: Asks,

@@ -23,6 +23,7 @@ mod frames;
 mod head;
 mod keep;
 mod open_answer;
+pub mod portal;
 mod refresh;
 pub mod request;
 mod resend;

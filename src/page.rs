@@ -8,10 +8,12 @@ mod contact;
 mod context;
 mod form;
 mod headers;
+mod icon;
 mod label;
 mod language;
 mod login_failure;
 mod message;
+mod portal;
 mod problem;
 mod render;
 mod sample;
@@ -22,9 +24,11 @@ mod wording;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, StatusCode};
 
+pub use icon::{Icon, IconError};
 pub use language::Language;
 pub use login_failure::{LoginFailure, ProviderError};
 pub use message::{AgentView, FormView, LogoutForm, LoopCause, MeView, Message, ReceivedClaim, RefusedView};
+pub use portal::{ApplicationView, PortalView};
 pub use render::Pages;
 pub use step_up::{StepUpFailure, StepUpView, Wanted};
 pub use template::PagesError;
@@ -58,6 +62,8 @@ pub struct View<'a> {
     pub provider: &'a str,
     /// The reserved prefix, with both slashes (`server.prefix`).
     pub prefix: &'a str,
+    /// Whether there is a portal under it.
+    pub has_portal: bool,
 }
 
 /// A complete answer, but for `Content-Length`, `Date` and what depends on the connection.

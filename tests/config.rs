@@ -82,9 +82,16 @@ fn a_store_is_one_that_can_be_reached_and_says_so() {
 fn keys_of_features_to_come_are_errors() {
     let told = expect("later");
     assert!(told.starts_with("exit 78\n"));
-    for key in ["portal", "proxy_protocol", "http2"] {
+    for key in ["owner", "proxy_protocol", "http2"] {
         assert!(told.contains(&format!("`{key}` is not available in this version")), "{key}");
     }
+}
+
+#[test]
+fn what_the_portal_would_show_is_checked() {
+    let told = expect("portal");
+    assert!(told.starts_with("exit 78\n") && told.contains("cannot read absente.svg"), "{told}");
+    assert!(expect("portal_right").starts_with("exit 0\n"));
 }
 
 #[test]

@@ -133,10 +133,13 @@ fn snippets(name: &str) -> impl Iterator<Item = Snippet> {
 fn write_files(folder: &Path) {
     let made =
         rcgen::generate_simple_self_signed(vec!["rh.interne.example.gouv.fr".to_owned()]).expect("a certificate");
-    fs::create_dir_all(folder.join("tls")).expect("the folder is writable");
+    for inner in ["icons", "tls"] {
+        fs::create_dir_all(folder.join(inner)).expect("the folder is writable");
+    }
     let files = [
         ("sirets.txt", "13002526500013\n".to_owned()),
         ("application-ca.pem", made.cert.pem()),
+        ("icons/paie.svg", "<svg xmlns=\"http://www.w3.org/2000/svg\"/>".to_owned()),
         ("tls/fullchain.pem", made.cert.pem()),
         ("tls/privkey.pem", made.signing_key.serialize_pem()),
     ];

@@ -32,7 +32,7 @@ pub(super) static ROOT: Table = Table {
         "stash",
         "store",
     ],
-    later: &["portal"],
+    later: &[],
 };
 
 /// The whole of a file in `routes.d`.
@@ -162,6 +162,7 @@ pub(super) static ROUTE: Table = Table {
         "max_body",
         "name",
         "path",
+        "portal",
         "prompt",
         "provider",
         "public",
@@ -174,8 +175,11 @@ pub(super) static ROUTE: Table = Table {
         "upstream_ca_file",
         "upstream_server_name",
     ],
-    later: &["description", "icon"],
+    later: &[],
 };
+
+pub(super) static PORTAL: Table =
+    Table { name: "[route.portal]", keys: &["description", "icon", "name", "start"], later: &[] };
 
 /// Header names and the claims that they hold.
 pub(super) static HEADERS: Table = Table { name: "headers", keys: &[], later: &[] };

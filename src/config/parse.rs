@@ -12,6 +12,7 @@ mod asks;
 mod condition;
 mod identity;
 mod path;
+mod portal;
 mod proofs;
 mod provider;
 mod providers;

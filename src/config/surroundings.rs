@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::fs;
+use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use super::Purpose;
 use super::keys;
 use super::raw::{Item, Section};
 use super::source::Source;
+use crate::page::Icon;
 use crate::secret::Secret;
 
 /// Where the configuration stands, and what it is read for.
@@ -58,6 +60,16 @@ impl Surroundings {
         let certificates = read_authorities(&path);
         let refused = |error: String| item.report(item.error(format!("cannot use `{}`", item.key())).label(error));
         certificates.map_err(refused).ok()
+    }
+
+    /// The icon in the file that `item` names.
+    pub(super) fn icon(&self, item: &Item<'_>) -> Option<Arc<Icon>> {
+        let path = self.path(item)?;
+        let refused = |error: String| {
+            let unusable = item.error(format!("cannot use `{}`", item.key())).label(error);
+            item.report(unusable.help("it is a file on this machine: the gateway serves it itself"));
+        };
+        read_icon(&path).map_err(refused).map(Arc::new).ok()
     }
 
     /// The secret that `item` describes. It is empty where it is a credential that only the unit can read, and the
@@ -149,6 +161,15 @@ fn warn_of_readers(form: &Item<'_>, path: &Path) {
         let open = format!("everyone on this machine can read or change {}", path.display());
         form.report(form.warning(open).help("give it to the gateway's own user, with mode 0600"));
     }
+}
+
+/// Not more of the file than an icon may have: it could be anything.
+fn read_icon(path: &Path) -> Result<Icon, String> {
+    let unreadable = |error| format!("cannot read {}: {error}", path.display());
+    let mut bytes = Vec::new();
+    let file = fs::File::open(path).map_err(unreadable)?;
+    file.take(Icon::MOST as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    Icon::new(bytes).map_err(|error| format!("{}: {error}", path.display()))
 }
 
 fn read_authorities(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {

@@ -79,6 +79,7 @@ fn the_example_has_every_key() {
         &keys::SIGNING,
         &keys::LOG,
         &keys::ROUTE,
+        &keys::PORTAL,
         &keys::PUBLIC,
         &keys::DENY,
         &keys::ALLOW,

@@ -109,6 +109,8 @@ pub enum Endpoint {
     FrontChannelLogout,
     /// Passes a login from the login host to another host.
     HandOff,
+    /// The icon of an application.
+    Icon,
     /// The public keys.
     Jwks,
     /// Where a login starts by itself.
@@ -117,6 +119,8 @@ pub enum Endpoint {
     Logout,
     /// Who the agent is.
     Me,
+    /// The applications that the agent may open.
+    Portal,
     /// The post-logout redirect URI.
     SignedOut,
 }
@@ -129,7 +133,7 @@ impl Endpoint {
             // A code and a ticket are good once: asking about their answer would spend them.
             Self::Callback | Self::FrontChannelLogout | Self::HandOff => "GET",
             Self::Form | Self::Logout => "GET, HEAD, POST",
-            Self::Jwks | Self::Login | Self::Me | Self::SignedOut => "GET, HEAD",
+            Self::Icon | Self::Jwks | Self::Login | Self::Me | Self::Portal | Self::SignedOut => "GET, HEAD",
         }
     }
 
@@ -183,9 +187,9 @@ pub fn decide(site: &Site, request: &Request<'_>, from: Origin<'_>, request_id: 
     }
     match site.routes.lookup(host.authority.as_str(), &request.path) {
         Lookup::AmbiguousPath => desk.refuse(None, &Message::AmbiguousPath),
-        // A login host may have no application: its front page is what we know of the agent.
+        // A login host may have no application: its front page is a page of ours.
         Lookup::UnknownAuthority if request.path.raw() == "/" && request.kind() == Kind::Navigation => {
-            Decision::Reply(Box::new(Reply::see_other(&site.endpoint("me"), "login_host")))
+            Decision::Reply(Box::new(Reply::see_other(&site.front_page(), "login_host")))
         }
         Lookup::NoRoute(_) | Lookup::UnknownAuthority => desk.refuse(None, &Message::NoRoute),
         Lookup::Route(_, route) => desk.admit(route),

@@ -1,19 +1,17 @@
 //! Our own endpoints, under the reserved prefix of every host.
 
-use std::sync::Arc;
-
 use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Method, StatusCode};
 
-use super::decide::{Endpoint, StepUp, Visit, agent_view, format, full_name, loop_cause};
+use super::decide::{Endpoint, StepUp, Visit, format, loop_cause};
 use super::request::Kind;
 use super::respond::Reply;
-use super::site::{Route, Site};
+use super::site::Site;
 use crate::login::callback::LoggedIn;
 use crate::login::{self, Aim, Answer, Outcome, ReturnTo, authorization, callback, rounds};
 use crate::logout;
 use crate::oidc::Provider;
-use crate::page::{self, AgentView, LogoutForm, MeView, Message, ReceivedClaim, View};
+use crate::page::{self, Message, View};
 use crate::session::{Login, Opened, Session, cookie};
 use crate::telemetry::audit::{Action, Event};
 use crate::telemetry::metrics::LoginResult;
@@ -22,6 +20,8 @@ mod failure;
 mod form;
 mod hand_off;
 mod leave;
+mod me;
+mod portal;
 mod provider_logout;
 mod step_up;
 
@@ -43,10 +43,12 @@ pub async fn answer(site: &Site, endpoint: Endpoint, visit: &Visit, form: &[u8],
         Endpoint::Form => desk.form(form).await,
         Endpoint::FrontChannelLogout => desk.front_channel_logout().await,
         Endpoint::HandOff => desk.hand_off().await,
+        Endpoint::Icon => desk.icon(),
         Endpoint::Jwks => desk.jwks(),
         Endpoint::Login => desk.login().await,
         Endpoint::Logout => desk.logout(form).await,
         Endpoint::Me => desk.me().await,
+        Endpoint::Portal => desk.portal().await,
         Endpoint::SignedOut => desk.signed_out(),
     }
 }
@@ -292,53 +294,6 @@ impl Desk<'_> {
         }
     }
 
-    async fn me(&self) -> Reply {
-        match self.visit.opened.valid() {
-            Some(session) => self.about(session),
-            None => self.begin_for_navigation(ReturnTo::or_root(&self.site.endpoint("me"))).await,
-        }
-    }
-
-    fn about(&self, session: &Session) -> Reply {
-        let claims = session.claims();
-        let name = full_name(claims);
-        let now = self.site.services.clock.now();
-        let left = session.remaining(self.site.sessions.lifetime(), now);
-        let route = self.shown_route();
-        let fields = route.map(|route| route.plan.fields(claims)).unwrap_or_default();
-        let login_host = self.visit.host.login_host.as_ref();
-        let values: Vec<String> = fields.iter().map(|field| field.value.to_string()).collect();
-        let received: Vec<ReceivedClaim<'_>> = fields
-            .iter()
-            .zip(&values)
-            .map(|(field, value)| ReceivedClaim { claim: field.claim, header: &field.header, value })
-            .collect();
-        let view = MeView {
-            agent: AgentView { siret: None, ..agent_view(claims, &name) },
-            application: route.map_or(self.visit.host.authority.as_str(), |route| &route.name),
-            application_url: route.map_or("/", |route| route.path.as_str()),
-            claims: &received,
-            session_age: now.since(session.logged_in_at()),
-            idle_left: left.idle,
-            absolute_left: left.absolute,
-            logout: LogoutForm {
-                url: &self.site.endpoint("logout"),
-                token: &session.logout_token(),
-                login_origin: login_host.map(|host| host.origin.as_str()),
-                provider_origin: self.visit.host.provider.origin.as_deref(),
-            },
-        };
-        self.page(&Message::Me(view))
-    }
-
-    /// The application that the page tells about: the one named in the query, else the first of the host.
-    fn shown_route(&self) -> Option<&Arc<Route>> {
-        let routes = self.site.routes_of(&self.visit.host);
-        let named = url::form_urlencoded::parse(self.visit.query.as_bytes()).find(|(name, _)| name == "route");
-        let named = named.and_then(|(_, name)| routes.iter().copied().find(|route| route.name == name));
-        named.or_else(|| routes.first().copied())
-    }
-
     fn jwks(&self) -> Reply {
         let keys = self.site.services.keys.load();
         Reply::new(
@@ -355,12 +310,13 @@ impl Desk<'_> {
         )
     }
 
-    /// A login that ended on an endpoint of ours would log out, loop, or show nothing of use; `me` is the exception.
+    /// A login that ended on an endpoint of ours would log out, loop, or show nothing of use, but for pages about the agent.
     fn outside_prefix(&self, return_to: ReturnTo) -> ReturnTo {
         let path = return_to.as_str();
         let ours = path.starts_with(&self.site.prefix)
             || path.split('?').next() == Some(self.visit.host.provider.redirect_path.as_str());
-        if ours && path != self.site.endpoint("me") { ReturnTo::root() } else { return_to }
+        let page = path == self.site.endpoint("me") || (path == self.site.prefix && !self.site.portal.is_empty());
+        if ours && !page { ReturnTo::root() } else { return_to }
     }
 
     /// What takes a session away that will never open again.
@@ -389,6 +345,7 @@ impl Desk<'_> {
             contact,
             provider: &self.visit.host.provider.shown,
             prefix: &self.site.prefix,
+            has_portal: !self.site.portal.is_empty(),
         };
         Reply::told(self.site, message, &view)
     }

@@ -259,8 +259,8 @@ impl Exchange {
     /// The page for a request that could not be proxied; none where the agent is gone or has part of an answer already.
     pub async fn failed(&mut self, session: &Session, error: &Error) -> Option<Reply> {
         let route = self.route().map(Arc::clone);
-        let name = route.as_ref().map_or("", |route| route.name.as_str());
-        let message = respond::failure(error, name)?;
+        let (name, shown) = route.as_ref().map_or(("", ""), |route| (&route.name, &route.shown));
+        let message = respond::failure(error, shown)?;
         self.reason = message.reason_code();
         // The error's own text quotes what the other side sent, cookies and tokens included.
         let (error, side) = (error.etype().as_str(), error.esource().as_str());

@@ -53,7 +53,8 @@ impl Reply {
     ) -> Self {
         // No message told here speaks of a provider.
         let provider = PROCONNECT;
-        Self::told(site, message, &View { language, format, request_id, contact, provider, prefix: &site.prefix })
+        let (prefix, has_portal) = (site.prefix.as_str(), !site.portal.is_empty());
+        Self::told(site, message, &View { language, format, request_id, contact, provider, prefix, has_portal })
     }
 
     /// The same, told as `view` says.

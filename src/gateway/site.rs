@@ -12,6 +12,7 @@ use moka::sync::Cache;
 
 use super::decide::Endpoint;
 use super::forward::Prepared;
+use super::portal::Portal;
 use super::request::known_authority;
 use super::reserved::ReservedNames;
 use crate::clock::{Clock, Timestamp};
@@ -24,7 +25,7 @@ use crate::login::refresh::Refresher;
 use crate::login::{Asks, Redeemed};
 use crate::logout::LogoutPath;
 use crate::oidc::Provider;
-use crate::page::Pages;
+use crate::page::{Icon, Pages};
 use crate::policy::{PublicRule, Rules};
 use crate::route::{Authority, PathPrefix, Scheme, Table};
 use crate::session::{Session, SessionId, Sessions};
@@ -185,6 +186,8 @@ pub struct Route {
     pub index: usize,
     /// Its name in the configuration.
     pub name: String,
+    /// What agents call it: the name in the portal, or else in the configuration.
+    pub shown: String,
     /// The prefix of its pages.
     pub path: PathPrefix,
     /// The host that it is on.
@@ -245,6 +248,8 @@ pub struct Site {
     pub hosts: HashMap<String, Arc<Host>>,
     /// The routes.
     pub routes: Table<Arc<Route>>,
+    /// The applications that agents are told of.
+    pub portal: Portal,
     /// What is counted for requests that belong to no route.
     pub unrouted: RouteMetrics,
     /// Identity headers made before, by session, its identity's age, and route.
@@ -298,7 +303,11 @@ impl Site {
         if path == host.provider.post_logout_redirect_path {
             return Some(Endpoint::SignedOut);
         }
+        if !self.portal.is_empty() && self.prefix.strip_suffix('/') == Some(path) {
+            return Some(Endpoint::Portal);
+        }
         match path.strip_prefix(&self.prefix)? {
+            "" if !self.portal.is_empty() => Some(Endpoint::Portal),
             "backchannel-logout" if host.provider.backchannel_logout => Some(Endpoint::BackChannelLogout),
             "form" => Some(Endpoint::Form),
             "frontchannel-logout" if host.provider.frontchannel_logout => Some(Endpoint::FrontChannelLogout),
@@ -307,8 +316,20 @@ impl Site {
             "login" => Some(Endpoint::Login),
             "logout" => Some(Endpoint::Logout),
             "me" => Some(Endpoint::Me),
-            _ => None,
+            _ => self.icon_at(path).map(|_| Endpoint::Icon),
         }
+    }
+
+    /// The icon at a path.
+    #[must_use]
+    pub fn icon_at(&self, path: &str) -> Option<&Arc<Icon>> {
+        self.portal.icon(path.strip_prefix(&self.prefix)?.strip_prefix("icon/")?)
+    }
+
+    /// What a host without an application shows first: the portal, or else who the agent is.
+    #[must_use]
+    pub fn front_page(&self) -> String {
+        self.endpoint(if self.portal.is_empty() { "me" } else { "" })
     }
 
     /// The path of one of our own endpoints.

@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::contact::Contact;
 use super::form::Form;
 use super::label::{Labels, claim_label};
+use super::portal::Application;
 use super::wording::{Wording, duration, shown};
 use super::{AgentView, Language, MeView, Message, View};
 
@@ -21,11 +22,14 @@ pub(super) struct Context<'a> {
     request_id: &'a str,
     contact: Option<Contact<'a>>,
     prefix: &'a str,
+    portal_url: Option<&'a str>,
     application: Option<String>,
     error: Option<&'static str>,
     agent: Option<Agent>,
     reasons: Vec<String>,
     me: Option<Me<'a>>,
+    me_url: Option<&'a str>,
+    applications: Vec<Application<'a>>,
     form: Option<Form<'a>>,
     logout: Option<Logout<'a>>,
 }
@@ -77,11 +81,19 @@ impl<'a> Context<'a> {
             request_id: view.request_id,
             contact: view.contact.map(|contact| Contact::new(contact, &reference)),
             prefix: view.prefix,
+            portal_url: Some(view.prefix).filter(|_| view.has_portal),
             application: message.application().map(shown),
             error: message.provider_error(),
             agent: message.agent().map(Agent::from),
             reasons: message.reasons().iter().map(|reason| shown(reason)).collect(),
             me: message.me().map(|me| Me::new(me, view.language)),
+            me_url: message.portal().map(|portal| portal.me_url),
+            applications: message
+                .portal()
+                .into_iter()
+                .flat_map(|portal| portal.applications)
+                .map(Application::from)
+                .collect(),
             logout: message.logout().map(|form| Logout { url: form.url, token: form.token }),
             form: message.form().map(|form| Form::new(form, view.language)),
         }

@@ -9,7 +9,7 @@ use http::header::{
 };
 
 use super::template::SEND_ITSELF;
-use super::{Language, MeView, Message, RefusedView, StepUpView};
+use super::{Language, LogoutForm, Message};
 use crate::crypto::sha256;
 
 /// Header fields in the order they go out.
@@ -96,23 +96,23 @@ impl PagePolicy {
     /// login host where there is one, and from there to the agent's own identity provider, whose origin nobody can know here: any https origin, then. So may an
     /// application send the agent elsewhere once it has its form.
     pub(super) fn of(&self, message: &Message<'_>) -> HeaderValue {
-        let special = match message {
-            Message::Form(form) => {
-                let script = if form.sends_itself { script_source() } else { String::new() };
-                policy(&format!("{script}style-src 'sha256-{}'", self.style_hash), "'self' https:")
-            }
-            Message::Me(MeView { logout, .. })
-            | Message::Refused(RefusedView { logout, .. })
-            | Message::StepUpFailed(StepUpView { logout, .. }) => {
-                let origins = [logout.login_origin, logout.provider_origin].into_iter().flatten();
-                let origins: String = origins.filter(|o| is_origin(o)).map(|origin| format!(" {origin}")).collect();
-                let targets = if origins.is_empty() { "'self'".to_owned() } else { format!("'self' https:{origins}") };
-                policy(&format!("style-src 'sha256-{}'", self.style_hash), &targets)
-            }
-            _ => None,
+        let style = format!("style-src 'sha256-{}'", self.style_hash);
+        let special = if let Message::Form(form) = message {
+            let script = if form.sends_itself { script_source() } else { String::new() };
+            policy(&format!("{script}{style}"), "'self' https:")
+        } else {
+            let images = if message.portal().is_some() { "img-src 'self'; " } else { "" };
+            message.logout().and_then(|logout| policy(&format!("{images}{style}"), &logout_targets(logout)))
         };
         special.unwrap_or_else(|| self.plain.clone())
     }
+}
+
+/// Where the form that logs an agent out may lead.
+fn logout_targets(logout: LogoutForm<'_>) -> String {
+    let origins = [logout.login_origin, logout.provider_origin].into_iter().flatten();
+    let origins: String = origins.filter(|o| is_origin(o)).map(|origin| format!(" {origin}")).collect();
+    if origins.is_empty() { "'self'".to_owned() } else { format!("'self' https:{origins}") }
 }
 
 /// The one script that a page may run.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use super::login_failure::{LoginFailure, ProviderError};
+use super::portal::PortalView;
 use super::step_up::{StepUpView, Wanted};
 use crate::stash::Content;
 
@@ -78,6 +79,8 @@ pub enum Message<'a> {
     NoRoute,
     /// 413: the body is larger than the application accepts.
     PayloadTooLarge,
+    /// 200: the applications that the agent may open.
+    Portal(PortalView<'a>),
     /// 503: no login is possible for now.
     ProviderUnavailable {
         /// Where to log in again.
@@ -270,7 +273,7 @@ impl Message<'_> {
             Self::LoginFailed { cause, .. } => cause.status(),
             Self::LoginLoop { cause: LoopCause::Clock | LoopCause::Key, .. } => StatusCode::INTERNAL_SERVER_ERROR,
             Self::LoginLoop { cause: LoopCause::Cookie | LoopCause::Host, .. } => StatusCode::FORBIDDEN,
-            Self::Form(_) | Self::Me(_) | Self::SignedOut { .. } => StatusCode::OK,
+            Self::Form(_) | Self::Me(_) | Self::Portal(_) | Self::SignedOut { .. } => StatusCode::OK,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -303,6 +306,7 @@ impl Message<'_> {
             Self::MethodNotAllowed { .. } => "method_not_allowed",
             Self::NoRoute => "no_route",
             Self::PayloadTooLarge => "payload_too_large",
+            Self::Portal(_) => "portal",
             Self::ProviderUnavailable { .. } => "provider_unavailable",
             Self::Refused(_) => "refused",
             Self::SessionEnded { .. } => "session_ended",
@@ -366,6 +370,7 @@ impl<'a> Message<'a> {
             Self::MethodNotAllowed { .. } => "method-not-allowed",
             Self::NoRoute => "no-route",
             Self::PayloadTooLarge => "payload-too-large",
+            Self::Portal(_) => "portal",
             Self::ProviderUnavailable { .. } => "provider-unavailable",
             Self::Refused(_) => "refused",
             Self::SessionEnded { .. } => "session-ended",
@@ -396,6 +401,7 @@ impl<'a> Message<'a> {
     pub(super) const fn agent(&self) -> Option<&AgentView<'a>> {
         match self {
             Self::Me(MeView { agent, .. })
+            | Self::Portal(PortalView { agent, .. })
             | Self::Refused(RefusedView { agent, .. })
             | Self::StepUpFailed(StepUpView { agent, .. }) => Some(agent),
             _ => None,
@@ -409,10 +415,15 @@ impl<'a> Message<'a> {
     pub(super) const fn logout(&self) -> Option<LogoutForm<'a>> {
         match self {
             Self::Me(MeView { logout, .. })
+            | Self::Portal(PortalView { logout, .. })
             | Self::Refused(RefusedView { logout, .. })
             | Self::StepUpFailed(StepUpView { logout, .. }) => Some(*logout),
             _ => None,
         }
+    }
+
+    pub(super) const fn portal(&self) -> Option<&PortalView<'a>> {
+        if let Self::Portal(portal) = self { Some(portal) } else { None }
     }
 
     pub(super) const fn form(&self) -> Option<&FormView<'a>> {

@@ -104,6 +104,7 @@ impl Pages {
                         contact,
                         provider: PROCONNECT,
                         prefix: "/.portillon/",
+                        has_portal: true,
                     };
                     let wording = Wording::new(&message, language, view.provider);
                     layout.lay_out(&message, &Context::new(&message, &view, &wording))?;

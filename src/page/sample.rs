@@ -6,8 +6,8 @@ use std::time::Duration;
 use http::StatusCode;
 
 use super::{
-    AgentView, FormView, LoginFailure, LogoutForm, LoopCause, MeView, Message, ProviderError, ReceivedClaim,
-    RefusedView, StepUpFailure, StepUpView, Wanted,
+    AgentView, ApplicationView, FormView, LoginFailure, LogoutForm, LoopCause, MeView, Message, PortalView,
+    ProviderError, ReceivedClaim, RefusedView, StepUpFailure, StepUpView, Wanted,
 };
 use crate::oidc::Levels;
 use crate::stash::{Content, Field, Value};
@@ -56,6 +56,32 @@ const fn claim<'a>(claim: &'a str, header: &'a str, value: &'a str) -> ReceivedC
     ReceivedClaim { claim, header, value }
 }
 
+const APPLICATIONS: [ApplicationView<'_>; 3] = [
+    ApplicationView {
+        name: "Paie",
+        description: Some("Bulletins, primes et remboursements."),
+        icon: Some("/.portillon/icon/Jq3yXo1nJwF8Hc0kQk1Y.svg"),
+        url: "https://paie.example.gouv.fr/",
+        step_up: true,
+    },
+    ApplicationView {
+        name: "Épargne-temps et congés",
+        description: None,
+        icon: None,
+        url: "https://rh.example.gouv.fr/conges/?exercice=2026&vue=mois",
+        step_up: false,
+    },
+    ApplicationView {
+        name: "Archives du ministère",
+        description: Some(
+            "Versements, recherches et communications, du service producteur jusqu’aux archives définitives.",
+        ),
+        icon: None,
+        url: "https://archives.example.gouv.fr/",
+        step_up: false,
+    },
+];
+
 /// Two reasons, as rules give them.
 const REASONS: [&str; 2] = [
     "Réservé aux agents du ministère avec double authentification.",
@@ -81,6 +107,8 @@ pub(super) fn messages() -> Vec<Message<'static>> {
         Message::MethodNotAllowed { allow: "GET, HEAD" },
         Message::NoRoute,
         Message::PayloadTooLarge,
+        Message::Portal(portal(&APPLICATIONS)),
+        Message::Portal(portal(&[])),
         Message::ProviderUnavailable { retry_url: RETRY_URL },
         Message::Refused(refused(AGENT, &REASONS)),
         Message::Refused(refused(AgentView::default(), &[])),
@@ -142,6 +170,10 @@ fn form<'a>(content: &'a Content, sent: Option<Duration>) -> FormView<'a> {
         discard_url: "/.portillon/form",
         sends_itself: false,
     }
+}
+
+const fn portal<'a>(applications: &'a [ApplicationView<'a>]) -> PortalView<'a> {
+    PortalView { agent: AGENT, applications, me_url: "/.portillon/me", logout: LOGOUT }
 }
 
 const fn refused<'a>(agent: AgentView<'a>, reasons: &'a [&'a str]) -> RefusedView<'a> {

@@ -55,12 +55,13 @@ pub enum PagesError {
 }
 
 /// Our templates. A page without its own is laid out by `notice`.
-const OURS: [(&str, &str); 7] = [
+const OURS: [(&str, &str); 8] = [
     ("_agent.html", include_str!("_agent.html")),
     ("form.html", include_str!("form.html")),
     ("layout.html", include_str!("layout.html")),
     ("me.html", include_str!("me.html")),
     ("notice.html", include_str!("notice.html")),
+    ("portal.html", include_str!("portal.html")),
     ("refused.html", include_str!("refused.html")),
     ("step-up.html", include_str!("step-up.html")),
 ];

@@ -9,6 +9,7 @@ use url::Url;
 
 use crate::config::{Config, ListenerConfig, ProviderConfig, RouteConfig};
 use crate::crypto::signing::SigningKey;
+use crate::gateway::portal::Portal;
 use crate::gateway::reserved::ReservedNames;
 use crate::gateway::{Host, Realm, RequestKey, RequestSigning, Route, Services, Site};
 use crate::identity::AssertionIssuer;
@@ -84,6 +85,7 @@ pub(super) fn site(config: &Config, services: Services, previous: Option<&Site>)
         store: config.store.policy,
         stash: config.stash,
         pages: Pages::new(config.server.pages_dir.as_deref())?,
+        portal: portal(config, &hosts),
         hosts,
         routes,
         unrouted: services.metrics.route(NO_ROUTE),
@@ -150,6 +152,14 @@ fn hosts(config: &Config, providers: &[Arc<Realm>]) -> HashMap<String, Arc<Host>
     hosts
 }
 
+fn portal(config: &Config, hosts: &HashMap<String, Arc<Host>>) -> Portal {
+    let listed = config
+        .routes
+        .iter()
+        .filter_map(|route| Some((route.portal.clone()?, Arc::clone(&hosts[route.authority.as_str()]))));
+    Portal::new(listed, &format!("{}icon/", config.server.prefix))
+}
+
 fn compiled(
     config: &Config,
     route: &RouteConfig,
@@ -167,6 +177,7 @@ fn compiled(
     Ok(Route {
         index,
         name: route.name.clone(),
+        shown: route.portal.as_ref().map_or(&route.name, |listing| &listing.name).clone(),
         path: route.path.clone(),
         host,
         contact: route.contact.clone(),

@@ -33,6 +33,7 @@ fn write_files(folder: &Path) {
         ("provider-ca.pem", key.cert.pem()),
         ("application-ca.pem", key.cert.pem()),
         ("redis-ca.pem", key.cert.pem()),
+        ("paie.svg", "<svg xmlns=\"http://www.w3.org/2000/svg\"/>".to_owned()),
         ("archives.key", "0123456789abcdef0123456789abcdef\n".to_owned()),
     ];
     for (name, content) in files {
@@ -53,7 +54,9 @@ fn the_example_passes_with_every_key_uncommented() {
     let folder = tempfile::tempdir().expect("a folder");
     write_files(folder.path());
     let text = uncommented(folder.path());
-    for key in ["issuer = ", "[server.tls]", "[[server.listener]]", "hmac_key = ", "max_body = ", "pages_dir = "] {
+    for key in
+        ["issuer = ", "[server.tls]", "[[server.listener]]", "hmac_key = ", "max_body = ", "pages_dir = ", "icon = "]
+    {
         assert!(text.lines().any(|line| line.starts_with(key)), "{key} is uncommented");
     }
     let file = folder.path().join("portillon.toml");
@@ -69,8 +72,9 @@ fn what_a_key_needs_is_an_error_where_it_is_missing() {
     fs::write(&file, uncommented(folder.path())).expect("the folder is writable");
     let told = told(&check(&file));
     assert!(told.starts_with("exit 78\n"), "{told}");
-    for missing in ["fullchain.pem", "provider-ca.pem", "application-ca.pem", "redis-ca.pem", "archives.key"] {
-        assert!(told.contains(&format!("{missing}: ")) && told.contains("5 errors"), "{missing}: {told}");
+    let files = ["fullchain.pem", "provider-ca.pem", "application-ca.pem", "redis-ca.pem", "archives.key", "paie.svg"];
+    for missing in files {
+        assert!(told.contains(&format!("{missing}: ")) && told.contains("6 errors"), "{missing}: {told}");
     }
 }
 

@@ -39,16 +39,6 @@ describe("our pages", () => {
   });
   afterEach(() => context.close());
 
-  test("refused: who one is, why, whom to ask", async () => {
-    const answer = await finalAnswer(() => login(page, `http://localhost:${port}/`, "karim"));
-    assert.equal(answer.status(), 403);
-    const text = await page.locator("main").innerText();
-    assert.ok(text.includes("Non ouvert aux prestataires."), text);
-    assert.ok(text.includes("support-dossiers@exemple.test"), text);
-    assert.ok(text.includes("Karim"), text);
-    await inspect(page, "refused");
-  });
-
   test("login given up at the provider", async () => {
     const answer = await finalAnswer(async () => {
       await page.goto(`http://localhost:${port}/`);
@@ -169,10 +159,6 @@ contact = "support-dossiers@exemple.test"
 
   [[route.public]]
   path = "/static/"
-
-  [[route.deny]]
-  belonging_population = ["prestataire"]
-  reason = "Non ouvert aux prestataires."
 
 [[route]]
 name = "panne"

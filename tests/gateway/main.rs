@@ -34,6 +34,7 @@ mod open_connections;
 mod pages;
 mod paths;
 mod policy;
+mod portal;
 mod provider_logout;
 mod providers;
 mod proxying;

@@ -10,7 +10,7 @@ use super::condition::Reader;
 use super::provider::Provider;
 use super::rules::RuleSets;
 use super::site::Site;
-use super::{proofs, rules, upstream};
+use super::{portal, proofs, rules, upstream};
 use crate::config::diagnostic::Diagnostic;
 use crate::config::raw::{Item, Section};
 use crate::config::vocabulary::Vocabulary;
@@ -42,6 +42,7 @@ pub(super) fn read(section: &Section<'_>, site: &Site<'_>, sets: &RuleSets<'_>) 
     let (asks, max_age) = asks::Written::read(section, vocabulary.preset).of_route(&provider.asks);
     let rules = Rules { max_age, ..rules::read(section, &reader, sets, provider) };
     let contact = section.item("contact").and_then(|item| item.filled()).map(str::to_owned);
+    let portal = portal::read(section, site, (authority.as_ref(), &path));
     let upstream = upstream?;
     let proofs = proofs?;
     Some(RouteConfig {
@@ -65,6 +66,7 @@ pub(super) fn read(section: &Section<'_>, site: &Site<'_>, sets: &RuleSets<'_>) 
         contact,
         public,
         rules,
+        portal,
         asks,
         max_body: section.item("max_body").and_then(|item| item.read(quantity::size)),
         origin: section.origin(),

@@ -54,7 +54,7 @@ impl Desk<'_, '_> {
         refusal: Refusal<'_>,
     ) -> Reply {
         let message = Message::StepUpNeeded {
-            application: &route.name,
+            application: &route.shown,
             wanted: Wanted::from(wishes),
             reasons: &refusal.reasons(),
             step_up_url: &self.step_up_url(),
@@ -97,7 +97,7 @@ impl Desk<'_, '_> {
             login_origin: route.host.login_host.as_ref().map(|host| host.origin.as_str()),
             provider_origin: route.host.provider.origin.as_deref(),
         };
-        let view = RefusedView { agent, application: &route.name, reasons: &refusal.reasons(), logout };
+        let view = RefusedView { agent, application: &route.shown, reasons: &refusal.reasons(), logout };
         let mut reply = self.reply(Some(route), &Message::Refused(view));
         reply.session = Some(Arc::clone(session));
         Decision::Reply(Box::new(reply))

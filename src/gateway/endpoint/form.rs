@@ -61,7 +61,7 @@ impl Desk<'_> {
     fn show(&self, id: &FormId, kept: &Kept) -> Reply {
         let now = self.site.services.clock.now();
         let (host, target) = (&self.visit.host, &kept.form.target);
-        let application = self.route_of(target).map_or(host.authority.as_str(), |route| &route.name);
+        let application = self.route_of(target).map_or(host.authority.as_str(), |route| &route.shown);
         let view = FormView {
             application,
             action: &format!("{}{target}", host.origin),

@@ -136,7 +136,7 @@ impl Desk<'_> {
         previous.filter(|previous| previous.claims().sub() == claims.sub()).map(|previous| previous.login())
     }
 
-    fn looped(&self) -> Reply {
+    pub(super) fn looped(&self) -> Reply {
         let message = Message::LoginLoop { cause: loop_cause(&self.visit.opened), retry_url: &self.visit.target };
         // The next try counts anew: whoever mended the cause is not kept waiting.
         self.page(&message).with_cookies(rounds::forget(&self.visit.cookies))

@@ -106,7 +106,7 @@ impl Desk<'_> {
         let message = Message::StepUpFailed(StepUpView {
             cause,
             agent: agent_view(session.claims(), &name),
-            application: route.map_or_else(|| asking_host.unwrap_or(host).authority.as_str(), |route| &route.name),
+            application: route.map_or_else(|| asking_host.unwrap_or(host).authority.as_str(), |route| &route.shown),
             wanted,
             reasons: &refusal.map(Refusal::reasons).unwrap_or_default(),
             retry_url: aim.return_to.as_str(),

@@ -10,7 +10,10 @@ use serde_json::Value;
 
 use super::*;
 use crate::crypto::sha256;
-use crate::page::{AgentView, FormView, LoginFailure, LogoutForm, LoopCause, MeView, ProviderError, RefusedView};
+use crate::page::{
+    AgentView, ApplicationView, FormView, LoginFailure, LogoutForm, LoopCause, MeView, PortalView, ProviderError,
+    RefusedView,
+};
 use crate::stash::{self, Content, Field};
 
 const VIEW: View<'_> = View {
@@ -20,6 +23,7 @@ const VIEW: View<'_> = View {
     request_id: "0198f2c4-7d1e",
     contact: Some("support-paie@example.gouv.fr"),
     prefix: "/.portillon/",
+    has_portal: false,
 };
 
 fn pages() -> Pages {
@@ -150,12 +154,20 @@ fn what_a_client_or_a_provider_sent_is_escaped() {
     let samples = sample::messages();
     let form = samples.iter().find_map(|message| message.form().cloned()).unwrap();
     let form = FormView { content: &content, action: "https://a.fr/\"><script>", application: "<u>", ..form };
+    let applications = [ApplicationView {
+        name: "<b>paie</b>\u{202e}",
+        description: Some("\"><script>alert(1)</script>\r"),
+        icon: Some("/\"><img src=x onerror=alert(1)>"),
+        url: "https://a.fr/?\"><script>",
+        step_up: false,
+    }];
     let logout = LogoutForm { url: "/\"><script>", token: "\"><script>", provider_origin: None, login_origin: None };
     for message in [
         Message::Form(form),
         Message::UnknownSite { host: "<script>alert(1)</script>\r\nSet-Cookie: x=1" },
         Message::ClaimProblem { claim: "\"><img src=x onerror=alert(1)>", malformed: true },
         Message::Refused(RefusedView { agent, application: "<u>paie</u>", reasons: &reasons, logout }),
+        Message::Portal(PortalView { agent, applications: &applications, me_url: "/\"><script>", logout }),
         Message::LoginFailed {
             cause: LoginFailure::from_provider_error("<script>", Some("\"><img>")),
             error: Some(ProviderError::new("<script>")),
@@ -163,9 +175,20 @@ fn what_a_client_or_a_provider_sent_is_escaped() {
         },
     ] {
         let html = html(&message, &View { contact: Some("\"><script>"), request_id: "<x>", ..VIEW });
-        for tag in ["<script", "<img", "<b>", "<i>", "<u>", "<x>", "\r", "\u{202e}"] {
+        for tag in ["<script", "<img>", "<img src=x", "<b>", "<i>", "<u>", "<x>", "\r", "\u{202e}"] {
             assert!(!html.contains(tag), "{tag}: {html}");
         }
+    }
+}
+
+#[test]
+fn pages_about_the_agent_lead_to_the_portal_where_there_is_one() {
+    let link = |message: &Message<'_>, has_portal| {
+        html(message, &View { has_portal, ..VIEW }).contains("<a href=\"&#x2f;.portillon&#x2f;\">")
+    };
+    for message in sample::messages() {
+        let about_agent = message.me().is_some() || matches!(message, Message::Refused(_));
+        assert_eq!((link(&message, true), link(&message, false)), (about_agent, false), "{message:?}");
     }
 }
 
@@ -244,8 +267,8 @@ fn a_status_that_asks_for_a_field_has_it() {
 #[test]
 fn reason_codes_tell_messages_apart() {
     let codes: BTreeSet<_> = sample::messages().iter().map(Message::reason_code).collect();
-    // `Form`, `FormKept`, `Me`, `Refused` and `SignedOut` stand twice among the samples, `StepUpNeeded` for each strength.
-    assert_eq!(codes.len() + 5 + 4, sample::messages().len());
+    // `Form`, `FormKept`, `Me`, `Portal`, `Refused` and `SignedOut` stand twice among the samples, `StepUpNeeded` for each strength.
+    assert_eq!(codes.len() + 6 + 4, sample::messages().len());
     assert!(codes.iter().all(|code| code.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')));
     assert_eq!(Message::LoginLoop { cause: LoopCause::Key, retry_url: "/" }.reason_code(), "login_loop_key");
 }

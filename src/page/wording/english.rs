@@ -28,6 +28,7 @@ pub(super) fn wording<'a>(message: &Message<'a>, provider: &str) -> Wording<'a> 
         Message::MethodNotAllowed { .. } => method_not_allowed(),
         Message::NoRoute => no_route(),
         Message::PayloadTooLarge => payload_too_large(),
+        Message::Portal(portal) => self::portal(portal.applications.is_empty()),
         Message::ProviderUnavailable { retry_url } => login::provider_unavailable(provider).link(RETRY, retry_url),
         Message::Refused(refusal) => refused(refusal.application, provider),
         Message::SessionEnded { login_url } => session_ended(login_url),
@@ -88,6 +89,15 @@ fn payload_too_large() -> Wording<'static> {
         "The file or form is larger than this application accepts. Sending it was interrupted.",
     )
     .advise("Make the file smaller, or send it in several parts.")
+}
+
+fn portal(is_empty: bool) -> Wording<'static> {
+    let lead = if is_empty {
+        "No application is open to this account for the moment."
+    } else {
+        "These are the applications that this account opens for you."
+    };
+    Wording::say("Your applications", lead)
 }
 
 fn refused(application: &str, provider: &str) -> Wording<'static> {

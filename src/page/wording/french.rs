@@ -28,6 +28,7 @@ pub(super) fn wording<'a>(message: &Message<'a>, provider: &str) -> Wording<'a> 
         Message::MethodNotAllowed { .. } => method_not_allowed(),
         Message::NoRoute => no_route(),
         Message::PayloadTooLarge => payload_too_large(),
+        Message::Portal(portal) => self::portal(portal.applications.is_empty()),
         Message::ProviderUnavailable { retry_url } => login::provider_unavailable(provider).link(RETRY, retry_url),
         Message::Refused(refusal) => refused(refusal.application, provider),
         Message::SessionEnded { login_url } => session_ended(login_url),
@@ -95,6 +96,15 @@ fn payload_too_large() -> Wording<'static> {
         "Le fichier ou le formulaire dépasse la taille que cette application accepte. L’envoi a été interrompu.",
     )
     .advise("Réduisez la taille du fichier, ou envoyez-le en plusieurs fois.")
+}
+
+fn portal(is_empty: bool) -> Wording<'static> {
+    let lead = if is_empty {
+        "Aucune application n’est ouverte à ce compte pour le moment."
+    } else {
+        "Voici les applications que ce compte vous ouvre."
+    };
+    Wording::say("Vos applications", lead)
 }
 
 fn refused(application: &str, provider: &str) -> Wording<'static> {

@@ -34,6 +34,7 @@ export async function freePort() {
  * @param {number} site.port where it listens
  * @param {string} site.issuer the provider
  * @param {object} [site.registration] one of `registrations`
+ * @param {string[]} [site.scope] more scopes to ask for
  * @param {string} [site.provider] more lines of [provider]
  * @param {string} site.routes the [[route]] tables
  * @param {object} [site.environment] more variables of its environment
@@ -79,7 +80,8 @@ export async function startGateway(site) {
   return gateway;
 }
 
-function configuration({ port, issuer, registration = registrations.rs256, provider = "", routes }, folder, admin) {
+function configuration({ port, issuer, registration = registrations.rs256, scope = [], provider = "", routes }, folder, admin) {
+  const scopes = ["openid", "given_name", "usual_name", "email", "uid", "siret", "idp_id", "phone", "organizational_unit", "belonging_population", "roles", ...scope];
   return `
 [server]
 listen = ["127.0.0.1:${port}"]
@@ -97,7 +99,7 @@ client_id = "${registration.client_id}"
 client_secret = { value = "${CLIENT_SECRET}" }
 id_token_signed_response_alg = "${registration.id_token}"
 userinfo_signed_response_alg = "${registration.userinfo}"
-scope = ["openid", "given_name", "usual_name", "email", "uid", "siret", "idp_id", "phone", "organizational_unit", "belonging_population", "roles"]
+scope = ${JSON.stringify(scopes)}
 ${provider}
 ${routes}
 `;

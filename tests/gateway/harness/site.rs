@@ -95,6 +95,12 @@ impl Route {
         self
     }
 
+    /// Lists the application in the portal, as these lines say.
+    pub fn listed(&mut self, lines: &str) -> &mut Self {
+        self.blocks.push(format!("[route.portal]\n{lines}\n"));
+        self
+    }
+
     fn to_toml(&self) -> String {
         let Self { name, host, path, upstreams, sign, .. } = self;
         let mut toml = format!("[[route]]\nname = {name:?}\nhost = {host:?}\npath = {path:?}\n");
