@@ -133,6 +133,7 @@ impl Stage {
     fn invite(&self, transcript: &mut Transcript<'_>) {
         transcript.title("Now yours:");
         transcript.note(&format!("  {}/               the application, behind the gateway", self.scenery.gateway));
+        transcript.note(&format!("  {}/.portillon/    the applications open to you", self.scenery.gateway));
         transcript.note(&format!("  {}/.portillon/me  what it learns of you, and the way out", self.scenery.gateway));
         transcript.note("  Every agent of the login page is fictional; Léa is an intern and will be refused.");
         transcript.note("\nCtrl-C ends the demonstration.");

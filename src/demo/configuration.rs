@@ -75,6 +75,10 @@ upstream = "http://{upstream}"
 logout_paths = ["/deconnexion"]
 contact = "support-conges@example.gouv.fr"
 
+  [route.portal]
+  name = "Congés et absences"
+  description = "Poser des jours, suivre son solde."
+
   [[route.public]]
   path = "/style.css"
 
