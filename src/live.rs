@@ -9,11 +9,11 @@ use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep_until};
 
 use crate::clock::Timestamp;
 use crate::session::{Lifetime, Session};
@@ -226,17 +226,18 @@ impl Recorder {
     /// Writes for ever. `is_over` says which sessions have ended already, `end` ends one.
     pub async fn run(mut self, is_over: impl Fn(&LiveSession) -> bool, end: impl Fn(&LiveSession)) {
         let mut limited: HashMap<Holder, NonZeroU32> = HashMap::new();
-        let mut rest = SHORTEST_REST;
+        // Sessions that are noted meanwhile do not put it off.
+        let mut next_look = Instant::now() + SHORTEST_REST;
         loop {
             tokio::select! {
                 seen = self.waiting.recv() => match seen {
                     Some(seen) => limited.extend(self.write(seen).await),
                     None => return,
                 },
-                () = sleep(rest), if !limited.is_empty() => {
+                () = sleep_until(next_look), if !limited.is_empty() => {
                     let began = Instant::now();
                     self.limit(&mut limited, &is_over, &end).await;
-                    rest = (began.elapsed() * REST).max(SHORTEST_REST);
+                    next_look = Instant::now() + (began.elapsed() * REST).max(SHORTEST_REST);
                 }
             }
         }
@@ -315,23 +316,27 @@ mod tests {
         House { clock, sessions, live, recorder, _folder: folder }
     }
 
+    fn log_in(sessions: &Sessions, now: Timestamp, (provider, sub): (&str, &str)) -> Session {
+        let mut claims = Claims::new(sub);
+        claims.insert("email", ClaimValue::Text(format!("{sub}@example.fr")));
+        let login = Login {
+            claims,
+            authenticated_at: now,
+            id_token: Secret::from("a.b.c"),
+            at_provider: AtProvider { provider: provider.to_owned(), sid: None },
+            refresh_token: None,
+            continues: None,
+        };
+        sessions.start(login, &OwnCookies::default(), HOST).unwrap().0
+    }
+
     impl House {
         fn log_in(&self, sub: &str) -> Session {
             self.log_in_at("p-1", sub)
         }
 
         fn log_in_at(&self, provider: &str, sub: &str) -> Session {
-            let mut claims = Claims::new(sub);
-            claims.insert("email", ClaimValue::Text(format!("{sub}@example.fr")));
-            let login = Login {
-                claims,
-                authenticated_at: self.clock.now(),
-                id_token: Secret::from("a.b.c"),
-                at_provider: AtProvider { provider: provider.to_owned(), sid: None },
-                refresh_token: None,
-                continues: None,
-            };
-            self.sessions.start(login, &OwnCookies::default(), HOST).unwrap().0
+            log_in(&self.sessions, self.clock.now(), (provider, sub))
         }
 
         /// Writes what was noted.
@@ -366,6 +371,38 @@ mod tests {
         assert_eq!(house.all().await.len(), 1, "whoever is just too late is still told of");
         house.clock.advance(GRACE);
         assert!(house.all().await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn the_limit_is_kept_however_many_sessions_are_noted() {
+        let House { clock, sessions, live, recorder, _folder } = house();
+        let begin = |sub: &str, limit| {
+            let session = log_in(&sessions, clock.now(), ("p-1", sub));
+            live.note(&session, (HOST, &Client::default()), LIFETIME, limit);
+            session
+        };
+        let limit = NonZeroU32::new(1);
+        let oldest = begin("s-1", limit);
+        clock.advance(Duration::from_secs(1));
+        begin("s-1", limit);
+        let (ended, mut told) = mpsc::unbounded_channel();
+        let end = |session: &LiveSession| ended.send(session.session.clone()).unwrap();
+        let traffic = async {
+            let mut pace = tokio::time::interval(Duration::from_millis(20));
+            loop {
+                pace.tick().await;
+                begin("s-2", None);
+            }
+        };
+        let first = async {
+            tokio::select! {
+                () = recorder.run(|_| false, end) => None,
+                () = traffic => None,
+                first = told.recv() => first,
+            }
+        };
+        let first = tokio::time::timeout(Duration::from_secs(20), first).await.expect("nobody looked");
+        assert_eq!(first.as_deref(), Some(oldest.pseudonym()));
     }
 
     #[tokio::test]
