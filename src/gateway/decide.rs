@@ -11,7 +11,7 @@ use super::site::{Host, Route, Site};
 use crate::crypto::aead::OpenError;
 use crate::identity::Claims;
 use crate::live::Client;
-use crate::login::rounds;
+use crate::login::{ReturnTo, rounds};
 use crate::oidc::Wishes;
 use crate::page::{AgentView, Format, Language, LoopCause, Message};
 use crate::policy::{Circumstances, Permit};
@@ -227,7 +227,8 @@ impl Desk<'_, '_> {
         }
         let opened = self.site.sessions.open(&self.request.cookies, &route.host.context);
         if !self.site.services.revocations.is_trusted(self.site.store) {
-            return self.refuse(Some(route), &Message::StoreUnavailable { retry_url: self.request.target() });
+            let here = ReturnTo::or_root(self.request.target());
+            return self.refuse(Some(route), &Message::StoreUnavailable { retry_url: here.as_str() });
         }
         let Some(session) = opened.valid() else { return self.unauthenticated(route, opened) };
         match Permit::agent(&route.rules, session, self.circumstances()) {
@@ -322,8 +323,9 @@ impl Desk<'_, '_> {
     }
 
     fn looped(&self, route: &Arc<Route>, opened: &Opened) -> Decision {
-        let mut reply = self
-            .reply(Some(route), &Message::LoginLoop { cause: loop_cause(opened), retry_url: self.request.target() });
+        let here = ReturnTo::or_root(self.request.target());
+        let message = Message::LoginLoop { cause: loop_cause(opened), retry_url: here.as_str() };
+        let mut reply = self.reply(Some(route), &message);
         // The next try counts anew: whoever mended the cause is not kept waiting.
         reply.cookies.extend(rounds::forget(&self.request.cookies));
         Decision::Reply(Box::new(reply))

@@ -105,7 +105,7 @@ impl Desk<'_> {
     async fn begin(&self, aim: Aim) -> Reply {
         if !self.site.services.revocations.is_reachable() {
             // The agent would come back to this same page.
-            return self.without_store(&self.visit.target);
+            return self.without_store(ReturnTo::or_root(&self.visit.target).as_str());
         }
         match &self.visit.host.login_host {
             Some(login_host) => self.ask(login_host, aim),
@@ -129,7 +129,8 @@ impl Desk<'_> {
             Err(error) => {
                 tracing::warn!(request_id = self.request_id, reason = error.reason_code(), %error, "a login could not begin");
                 self.count(is_step_up, LoginResult::Failed(error.reason_code()));
-                self.page(&Message::ProviderUnavailable { retry_url: &self.visit.target })
+                let here = ReturnTo::or_root(&self.visit.target);
+                self.page(&Message::ProviderUnavailable { retry_url: here.as_str() })
             }
         }
     }

@@ -212,6 +212,9 @@ async fn a_login_without_a_store_says_so_and_begins_no_loop() {
         assert!(Instant::now() < deadline, "logins are still begun");
         sleep(Duration::from_millis(20)).await;
     }
+    let lured = world.send(&navigation(&parse("https://docs.test//evil.test/x"), "none")).await;
+    assert_eq!(lured.status, 503);
+    assert!(!lured.text().contains("evil.test"), "the way on leads to another site: {}", lured.text());
     world.expects(&Agent::angela(), "GET /");
     assert_eq!(at_work.open(HOME).await.status(), 200, "who is logged in works on");
 

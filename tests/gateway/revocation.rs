@@ -109,6 +109,9 @@ async fn nobody_is_let_in_on_old_knowledge_and_everything_mends_itself() {
     assert_eq!(world.admin("/readyz").await.status, 503);
     // A login would end at the same page: it is not begun.
     assert_eq!(world.send(&navigation(&parse(HOME), "none")).await.status, 503);
+    let lured = world.send(&navigation(&parse("https://docs.test//evil.test/x"), "none")).await;
+    assert_eq!(lured.status, 503);
+    assert!(!lured.text().contains("evil.test"), "the way on leads to another site: {}", lured.text());
     // What is public needs no store.
     world.expects(Who::Public, "GET /public/a");
     assert_eq!(world.send(&Request::get(PAIE, "/public/a")).await.status, 200);
