@@ -197,8 +197,12 @@ impl Settings {
     }
 
     fn sentinels(&self, master: &str) -> RedisResult<SentinelClientBuilder> {
-        let addresses = self.infos()?.into_iter().map(|info| info.addr().clone());
-        let mut builder = SentinelClientBuilder::new(addresses, master, SentinelServerType::Master)?;
+        let infos = self.infos()?;
+        // The sentinels have none: it is the servers'.
+        let database = infos.first().map_or(0, |info| info.redis_settings().db());
+        let addresses = infos.into_iter().map(|info| info.addr().clone());
+        let mut builder =
+            SentinelClientBuilder::new(addresses, master, SentinelServerType::Master)?.set_client_to_redis_db(database);
         if self.is_tls() {
             builder = builder
                 .set_client_to_redis_tls_mode(TlsMode::Secure)

@@ -41,12 +41,30 @@ async fn what_the_server_writes_to_its_disk_reveals_nothing() {
     reveals_nothing(Arc::new(journal(&server.settings())), || server.dump()).await;
 }
 
+/// The rights that docs/sessions.md asks for, and no other.
+const USER: &str = "user portillon on >s3same ~portillon:* +xadd +xread +xrange +expire +set +get +getdel +del +zadd +zrem \
+                    +zscan +zremrangebyscore +hello +client +ping +cluster +role";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn behind_a_sentinel_the_user_has_the_rights_needed_and_the_database_is_the_one_asked_for() {
+    let server = Server::start(&[USER]);
+    let sentinel = Server::sentinel(server.port);
+    let mut settings =
+        settings(Mode::Sentinel("portillon".to_owned()), format!("redis://127.0.0.1:{}/3", sentinel.port));
+    (settings.user, settings.password) = (Some("portillon".to_owned()), secret("s3same"));
+    let without = journal(&settings).append(&[entry(1)]).await.unwrap_err().to_string();
+    assert!(without.contains("select"), "another database needs one more right: {without}");
+    assert!(server.cli(&["acl", "setuser", "portillon", "+select"]).contains("OK"));
+    journal(&settings).append(&[entry(1)]).await.unwrap();
+    assert_eq!(server.cli(&["-n", "3", "dbsize"]).trim(), "1");
+    settings.urls = vec![format!("redis://127.0.0.1:{}", sentinel.port)];
+    server.cli(&["acl", "setuser", "portillon", "-select"]);
+    conforms(|| journal(&settings), None).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_user_needs_their_password() {
-    // The rights that docs/sessions.md asks for, and no other.
-    let user = "user portillon on >s3same ~portillon:* +xadd +xread +xrange +expire +set +get +getdel +del +zadd +zrem +zscan \
-                +zremrangebyscore +hello +client +ping +cluster";
-    let server = Server::start(&["user default off", user]);
+    let server = Server::start(&["user default off", USER]);
     let right = |password| {
         let mut settings = server.settings();
         (settings.user, settings.password) = (Some("portillon".to_owned()), secret(password));
