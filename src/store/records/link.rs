@@ -100,7 +100,7 @@ impl State {
     }
 }
 
-/// What the server says may quote what was sent: its code does.
+/// What the server says may quote what was sent; its code does not.
 fn describe(error: &RedisError) -> String {
     error.code().map_or_else(|| error.category().to_owned(), str::to_owned)
 }
