@@ -1,5 +1,7 @@
 //! Carries out what operators order ([`Order`]).
 
+use std::sync::Arc;
+
 use crate::admin::order::{GOOD_FOR, Order, Report};
 use crate::gateway::Site;
 use crate::live::{LiveSession, Selection};
@@ -8,20 +10,24 @@ use crate::store::records::{Key, RecordError, Table};
 use crate::telemetry::audit::{Action, Event};
 
 /// The sealed report on a sealed order; none where nobody with our keys gave it, or it came before.
-pub(super) async fn obey(site: &Site, sealed: &str) -> Option<String> {
-    let services = &site.services;
+pub(super) async fn obey(site: Arc<Site>, sealed: &str) -> Option<String> {
+    let services = site.services.clone();
     let (keys, now) = (services.keys.load(), services.clock.now());
     let order = Order::open(sealed, &keys, now)?;
     // Gateways whose clocks differ take it for current at different times.
     let until = now.plus(GOOD_FOR * 5);
     let is_new = services.records.put_new(Table::OneTimeUse, &Key::of("order", sealed.as_bytes()), &(), until).await;
     let report = match is_new {
-        Ok(true) => carried_out(site, order).await,
+        // Whoever gave it may go away meanwhile: it is carried out, and noted, all the same.
+        Ok(true) => tokio::spawn(async move { reported(carried_out(&site, order).await) }).await.ok()?,
         Ok(false) => return None,
-        Err(error) => Err(error),
+        Err(error) => reported(Err(error)),
     };
-    let report = report.unwrap_or_else(|error| Report::Unavailable(error.to_string()));
     Some(report.seal(sealed, &keys, services.clock.now()))
+}
+
+fn reported(outcome: Result<Report, RecordError>) -> Report {
+    outcome.unwrap_or_else(|error| Report::Unavailable(error.to_string()))
 }
 
 async fn carried_out(site: &Site, order: Order) -> Result<Report, RecordError> {

@@ -84,6 +84,6 @@ impl AdminState for Status {
     }
 
     async fn obey(&self, sealed: &str) -> Option<String> {
-        orders::obey(&self.site.load_full(), sealed).await
+        orders::obey(self.site.load_full(), sealed).await
     }
 }

@@ -91,7 +91,7 @@ pub struct Subject<'a> {
 
 /// The record in the store.
 #[derive(Clone, Debug, Deserialize, Serialize)]
-struct Mark {
+pub(super) struct Mark {
     scope: Scope,
     /// When it was made: later than every other one about the same sessions that was known there.
     before: Timestamp,
@@ -103,6 +103,8 @@ struct Mark {
 struct Known {
     before: Timestamp,
     until: Timestamp,
+    /// Whether the store had it once.
+    stored: bool,
 }
 
 /// The broad revocations that this gateway knows.
@@ -134,11 +136,18 @@ impl Broad {
         self.read.age()
     }
 
-    /// Ends the sessions of `scope` that began until now, here at once. Where the store does not answer, it is written
-    /// at the next look.
-    pub(super) async fn revoke(&self, scope: Scope, life: Duration, records: &Records) -> Result<(), RecordError> {
-        let mark = self.begin(scope, life, records.clock().now());
-        write(&mark, records).await
+    /// Writes what [`Self::begin`] made. Where the store does not answer, that is done at the next look.
+    pub(super) async fn write(&self, mark: &Mark, records: &Records) -> Result<(), RecordError> {
+        // Under a name that says nothing: a scope can be guessed, and so could its hash.
+        let key = Key::new("broad revocation", &random());
+        records.put(Table::Revocation, &key, mark, mark.until).await?;
+        self.stored(mark);
+        Ok(())
+    }
+
+    /// How many the store never had.
+    pub(super) fn unwritten(&self) -> usize {
+        self.reading().values().filter(|known| !known.stored).count()
     }
 
     /// Reads what the store holds, and writes what it lacks. Whether anything was new.
@@ -158,7 +167,7 @@ impl Broad {
         }
         self.forget(records.clock().now());
         for mark in self.missing(&seen) {
-            write(&mark, records).await?;
+            self.write(&mark, records).await?;
         }
         // What was written after the question is not in the answer.
         self.read.note(asked);
@@ -185,13 +194,14 @@ impl Broad {
         }
     }
 
-    fn begin(&self, scope: Scope, life: Duration, now: Timestamp) -> Mark {
+    /// Ends the sessions of `scope` that began until `now`, here at once.
+    pub(super) fn begin(&self, scope: Scope, life: Duration, now: Timestamp) -> Mark {
         let mut known = self.writing();
         let others = known.iter().filter(|(other, _)| scope.may_meet(other)).map(|(_, other)| other.before);
         let before = others.max().map_or(now, |latest| latest.plus(Duration::from_secs(1)).max(now));
         let mark = Mark { scope, before, until: before.plus(SKEW).plus(life) };
         self.any.store(true, Ordering::Release);
-        known.insert(mark.scope.clone(), Known { before: mark.before, until: mark.until });
+        known.insert(mark.scope.clone(), Known { before: mark.before, until: mark.until, stored: false });
         mark
     }
 
@@ -201,12 +211,19 @@ impl Broad {
         self.any.store(true, Ordering::Release);
         let (before, until) = (mark.before, mark.until);
         let Some(old) = known.get_mut(&mark.scope) else {
-            known.insert(mark.scope.clone(), Known { before, until });
+            known.insert(mark.scope.clone(), Known { before, until, stored: true });
             return true;
         };
         let says_more = before > old.before;
-        *old = Known { before: old.before.max(before), until: old.until.max(until) };
+        let stored = old.stored || before >= old.before;
+        *old = Known { before: old.before.max(before), until: old.until.max(until), stored };
         says_more
+    }
+
+    fn stored(&self, mark: &Mark) {
+        if let Some(known) = self.writing().get_mut(&mark.scope).filter(|known| known.before == mark.before) {
+            known.stored = true;
+        }
     }
 
     fn forget(&self, now: Timestamp) {
@@ -219,7 +236,7 @@ impl Broad {
         let known = self.reading();
         let marks = known.iter().map(|(scope, known)| (scope.clone(), *known));
         let missing = marks.filter(|(scope, known)| !seen.contains(&(scope.clone(), known.before)));
-        missing.map(|(scope, Known { before, until })| Mark { scope, before, until }).collect()
+        missing.map(|(scope, Known { before, until, .. })| Mark { scope, before, until }).collect()
     }
 
     fn before(&self, subject: &Subject<'_>) -> Timestamp {
@@ -240,12 +257,6 @@ impl Broad {
     fn writing(&self) -> RwLockWriteGuard<'_, HashMap<Scope, Known>> {
         self.known.write().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Under a name that says nothing: a scope can be guessed, and so could its hash.
-async fn write(mark: &Mark, records: &Records) -> Result<(), RecordError> {
-    let key = Key::new("broad revocation", &random());
-    records.put(Table::Revocation, &key, mark, mark.until).await
 }
 
 #[cfg(test)]

@@ -33,6 +33,9 @@ const FORGET_EVERY: Duration = Duration::from_secs(600);
 /// A store that was read this long ago answers: longer than a failover, as a rule.
 const REACHABLE: Duration = Duration::from_secs(5);
 
+/// How often it is looked, before a stop, whether the store has everything.
+const SETTLING: Duration = Duration::from_millis(20);
+
 /// Names that a slow listener may be behind.
 const TOLD: usize = 1024;
 
@@ -165,9 +168,23 @@ impl Revocations {
     ///
     /// [`RecordError`] where the store does not have it yet: it is written as soon as the store answers.
     pub async fn revoke_many(&self, scope: Scope, life: Duration, records: &Records) -> Result<(), RecordError> {
-        let written = self.broad.revoke(scope, life, records).await;
+        let mark = self.broad.begin(scope, life, records.clock().now());
+        // Before the store is asked: whoever waits for it may go away. Nobody may be listening.
         let _ = self.told.send(Told::Many);
-        written
+        self.broad.write(&mark, records).await
+    }
+
+    /// Waits until the store has all that ended here, for `limit` at most, while [`Self::write`] and
+    /// [`Self::follow_many`] go on. How many ends it lacks even then.
+    pub async fn settle(&self, limit: Duration) -> usize {
+        let settled = async {
+            while self.lacking() > 0 {
+                sleep(SETTLING).await;
+            }
+        };
+        // Either way it is counted again.
+        let _ = timeout(limit, settled).await;
+        self.lacking()
     }
 
     /// Reads which sessions of many were revoked.
@@ -365,6 +382,10 @@ impl Revocations {
 
     fn age(&self) -> Option<Duration> {
         Some(self.read.age()?.max(self.broad.age()?).max(self.refused.age().unwrap_or_default()))
+    }
+
+    fn lacking(&self) -> usize {
+        self.unwritten.load(Ordering::Relaxed) + self.broad.unwritten()
     }
 
     fn lock_error(&self) -> MutexGuard<'_, Option<StoreError>> {

@@ -6,18 +6,20 @@ use std::time::{Duration, Instant};
 use portillon::clock::{Clock, Timestamp};
 use portillon::crypto::key_ring::{KeyRing, KeyRings};
 use portillon::store::records::Records;
-use portillon::store::{Cursor, Entry, Journal, OnFailure, Policy, Revocations, Told};
+use portillon::store::redis::Mode;
+use portillon::store::{Cursor, Entry, Journal, OnFailure, Policy, Revocations, Scope, Subject, Told};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use crate::conformance::{entry, rest};
-use crate::server::{PATIENCE, Server, journal};
+use crate::server::{PATIENCE, Server, journal, settings};
 
 const REFUSE: Policy = Policy { staleness: Duration::ZERO, on_failure: OnFailure::Refuse };
 
 /// A gateway, as far as its store is concerned.
 struct Gateway {
     knows: Arc<Revocations>,
+    records: Records,
     _tasks: JoinSet<()>,
 }
 
@@ -27,13 +29,14 @@ impl Gateway {
         let store = Arc::new(journal(&server.settings()));
         let keys = Arc::new(KeyRings::new(KeyRing::ephemeral(Clock::system().now()), None));
         let records = Records::new(Arc::clone(&store) as _, keys, Clock::system());
+        let followed = records.clone();
         let mut tasks = JoinSet::new();
         let (reader, writer, many) = (Arc::clone(&knows), Arc::clone(&knows), Arc::clone(&knows));
         let (read, written): (Arc<dyn Journal>, _) = (Arc::clone(&store) as _, store);
         tasks.spawn(async move { reader.follow(&*read).await });
         tasks.spawn(async move { writer.write(&*written).await });
-        tasks.spawn(async move { many.follow_many(&records).await });
-        Self { knows, _tasks: tasks }
+        tasks.spawn(async move { many.follow_many(&followed).await });
+        Self { knows, records, _tasks: tasks }
     }
 
     async fn until(&self, what: &str, holds: impl Fn(&Revocations) -> bool) {
@@ -83,6 +86,46 @@ async fn what_ends_while_the_store_is_down_is_written_once_it_is_back() {
     other.until("everything is written", |knows| knows.status().unwritten == 0).await;
     let kept = rest(&journal(&server.settings()), &Cursor::default()).await.entries;
     assert!(kept.contains(&entry(1)) && kept.contains(&entry(2)), "what the store lost is written again: {kept:?}");
+}
+
+#[tokio::test]
+async fn a_stop_waits_for_the_store_and_knows_what_it_lacks() {
+    let mut server = Server::start(&[]);
+    let gateway = Gateway::start(&server);
+    gateway.until("it reads", |knows| knows.is_reachable()).await;
+    assert_eq!(gateway.knows.settle(PATIENCE).await, 0, "nothing has ended");
+    server.kill();
+    assert!(!gateway.knows.revoke(entry(1)).kept().await);
+    gateway.knows.revoke_many(Scope::All, Duration::from_secs(3600), &gateway.records).await.unwrap_err();
+    assert_eq!(gateway.knows.settle(Duration::ZERO).await, 2);
+    server.start_again();
+    assert_eq!(gateway.knows.settle(PATIENCE).await, 0);
+    assert_eq!(rest(&journal(&server.settings()), &Cursor::default()).await.entries, [entry(1)]);
+    let late = Gateway::start(&server);
+    late.knows.catch_up_with_many(&gateway.records).await.unwrap();
+    let everybody = late.knows.newest_about(&anybody());
+    assert!(everybody > Timestamp::default(), "it is there for others");
+}
+
+const fn anybody() -> Subject<'static> {
+    let (logged_in_at, knew) = (Timestamp::from_secs(0), Timestamp::from_secs(0));
+    Subject { provider: "p-1", at_provider: None, sub: "s-1", idp_id: None, logged_in_at, knew }
+}
+
+#[tokio::test]
+async fn the_sessions_of_many_end_here_though_nobody_waits_for_the_store() {
+    // Connections are taken by the system, and nobody answers.
+    let hanging = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("redis://{}", hanging.local_addr().unwrap());
+    let keys = Arc::new(KeyRings::new(KeyRing::ephemeral(Clock::system().now()), None));
+    let records = Records::new(Arc::new(journal(&settings(Mode::Single, url))), keys, Clock::system());
+    let knows = Revocations::new(Clock::system());
+    let mut told = knows.subscribe();
+    let hour = Duration::from_secs(3600);
+    assert!(timeout(Duration::ZERO, knows.revoke_many(Scope::All, hour, &records)).await.is_err(), "it was given up");
+    assert!(knows.covers(&anybody()));
+    assert_eq!(told.try_recv(), Ok(Told::Many), "what is open learns of it");
+    assert_eq!(knows.settle(Duration::ZERO).await, 1);
 }
 
 #[tokio::test]
