@@ -48,6 +48,9 @@ use crate::telemetry::metrics::Metrics;
 /// Requests still running this long after the drain began are cut.
 const DRAIN_LIMIT: Duration = Duration::from_secs(30);
 
+/// How long a stop waits for a store that lacks ended sessions: longer than the pause between two tries of it.
+const SETTLE_LIMIT: Duration = Duration::from_secs(5);
+
 /// How often it is looked whether sessions with open streams have reached their absolute limit.
 const EXPIRY_CHECK: Duration = Duration::from_millis(500);
 
@@ -316,7 +319,8 @@ impl Running {
         site.audit.note(Event::new(Action::Reload, false, "reload_failed"));
     }
 
-    /// Stops: accepts nothing more, lets running requests end, for half a minute at most.
+    /// Stops: accepts nothing more, lets running requests end, for half a minute at most, and ended sessions be written,
+    /// for five seconds at most.
     pub async fn shutdown(mut self) {
         self.drain.send_replace(true);
         let idle = async { while self.listeners.join_next().await.is_some() {} };
@@ -324,6 +328,10 @@ impl Running {
             tracing::warn!("requests still running after the drain were cut");
         }
         drop(self.followers);
+        let lost = self.site.load().services.revocations.settle(SETTLE_LIMIT).await;
+        if lost > 0 {
+            tracing::error!(reason = "stopped_unwritten", lost, "stopped before the store had all ended sessions");
+        }
         self.background.shutdown().await;
         let audit = self.site.load().audit.clone();
         audit.note(Event::new(Action::Stop, true, "stopped"));

@@ -58,6 +58,22 @@ async fn a_copied_cookie_stays_dead_after_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_logout_that_the_store_did_not_take_is_written_before_a_stop() {
+    let redis = Server::start(&[]);
+    let mut world = sharing(&redis, "\"1h\"").await;
+    let mut browser = world.logged_in(&Agent::angela()).await;
+    let copied = copied(&mut browser);
+    redis.cli(&["acl", "setuser", "default", "-xadd"]);
+    world.log_out(&mut browser).await;
+    assert_eq!(redis.cli(&["exists", "portillon:ended-sessions"]).trim(), "0");
+    redis.cli(&["acl", "setuser", "default", "+xadd"]);
+    world.restart().await;
+    assert_ne!(redis.cli(&["xlen", "portillon:ended-sessions"]).trim(), "0");
+    assert!(world.send(&copied).await.location().starts_with(&world.provider.issuer()));
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_logout_at_one_gateway_is_one_at_all_of_them() {
     let redis = Server::start(&[]);
     let world = sharing(&redis, "\"60s\"").await;
