@@ -29,6 +29,15 @@ impl Redeemed {
         let key = Key::of("redeemed", unique.as_bytes());
         self.0.put_new(Table::OneTimeUse, &key, &(), until.plus(MARGIN)).await
     }
+
+    /// Takes `unique` for new again, since what it was asked for failed.
+    ///
+    /// # Errors
+    ///
+    /// [`RecordError`] where it may still be taken for used.
+    pub async fn release(&self, unique: &str) -> Result<(), RecordError> {
+        self.0.remove(Table::OneTimeUse, &Key::of("redeemed", unique.as_bytes())).await
+    }
 }
 
 #[cfg(test)]
@@ -50,5 +59,7 @@ mod tests {
         for (state, first) in [("a", true), ("a", false), ("b", true)] {
             assert_eq!(redeemed.first_time(state, until).await.unwrap(), first);
         }
+        redeemed.release("a").await.unwrap();
+        assert!(redeemed.first_time("a", until).await.unwrap() && !redeemed.first_time("b", until).await.unwrap());
     }
 }

@@ -115,6 +115,43 @@ async fn a_logout_token_is_good_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_logout_token_is_good_until_the_store_has_what_it_ends() {
+    let redis = Server::start(&[]);
+    let mut plan = Plan::new().await;
+    both(&mut plan);
+    share(&mut plan, &redis, "\"1h\"");
+    let trail = plan.folder.path().join("audit.jsonl");
+    plan.site.set("audit", "to", &format!("\"file:{}\"", trail.display()));
+    let world = plan.start().await;
+    let angela = Agent::angela();
+    let mut browser = logged_in(&world, &angela, "sid-1").await;
+    let token = token(&world.provider, &[("sid", "sid-1"), ("sub", angela.sub())]);
+    redis.cli(&["acl", "setuser", "default", "-xadd"]);
+    let answer = world.send(&told(PAIE, &token)).await;
+    assert_eq!((answer.status, answer.text().contains("temporarily_unavailable")), (400, true));
+    assert!(!is_in(&world, &mut browser, &angela).await, "it has ended here");
+    let noted = async {
+        while !std::fs::read_to_string(&trail).unwrap_or_default().contains("back_channel_logout") {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(PATIENCE, noted).await.expect("the trail says so");
+    redis.cli(&["acl", "setuser", "default", "+xadd"]);
+    let taken = async {
+        loop {
+            let answer = world.send(&told(PAIE, &token)).await;
+            if answer.status == 200 {
+                return;
+            }
+            assert!(answer.text().contains("temporarily_unavailable"), "it is no replay: {}", answer.text());
+        }
+    };
+    timeout(PATIENCE, taken).await.unwrap();
+    is_refused(&world.send(&told(PAIE, &token)).await);
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_logout_token_in_doubt_is_refused_and_ends_nothing() {
     // B-LOG
     let world = with_logouts().await;

@@ -42,7 +42,7 @@ impl Desk<'_> {
     /// Ends the sessions that a logout token names.
     pub(super) async fn back_channel_logout(&self, form: &[u8]) -> Reply {
         match self.logout_token(form).await {
-            Ok(token) => self.end_named(token.whose).await,
+            Ok(token) => self.end_named(token).await,
             Err(refusal) => {
                 self.note(Action::Logout, false, REFUSED, None);
                 tracing::warn!(
@@ -62,18 +62,24 @@ impl Desk<'_> {
         let text = only(encoded, "logout_token").ok_or(Refusal::Body)?;
         let provider = self.provider();
         let token = provider.logout_token(&text).await?;
-        let unique = format!("logout token {} {}", provider.fingerprint(), token.jti);
-        match self.site.services.redeemed.first_time(&unique, token.good_until).await {
+        match self.site.services.redeemed.first_time(&self.unique(&token), token.good_until).await {
             Ok(false) => Err(Refusal::Replayed),
             // While nobody can tell, no login begins either: a replay would end nothing that is new.
             Ok(true) | Err(_) => Ok(token),
         }
     }
 
-    async fn end_named(&self, whose: Whose) -> Reply {
+    /// What of a logout token is good once.
+    fn unique(&self, token: &LogoutToken) -> String {
+        format!("logout token {} {}", self.provider().fingerprint(), token.jti)
+    }
+
+    async fn end_named(&self, token: LogoutToken) -> Reply {
         let (services, sessions) = (&self.site.services, &self.site.sessions);
-        let provider = self.provider().fingerprint();
-        let kept = match whose {
+        let (provider, unique) = (self.provider().fingerprint(), self.unique(&token));
+        // They end here whatever the store does, and whether or not the provider waits for it.
+        self.note(Action::Logout, true, ENDED, None);
+        let kept = match token.whose {
             Whose::Sid(sid) => match sessions.end_at_provider(&AtProvider { provider, sid: Some(sid) }) {
                 Some(durable) => durable.kept().await,
                 None => true,
@@ -88,7 +94,6 @@ impl Desk<'_> {
         let provider = self.provider().name();
         if kept {
             tracing::info!(request_id = self.request_id, provider, "the provider ended sessions");
-            self.note(Action::Logout, true, ENDED, None);
             return plain(StatusCode::OK, String::new(), ENDED);
         }
         let reason = "logout_unwritten";
@@ -98,6 +103,10 @@ impl Desk<'_> {
             reason,
             "sessions ended here, and elsewhere once the store answers"
         );
+        // The provider asks again with the same token.
+        if let Err(error) = services.redeemed.release(&unique).await {
+            tracing::debug!(%error, "a logout token may be taken for used");
+        }
         let failed = json!({ "error": "temporarily_unavailable" });
         plain(StatusCode::BAD_REQUEST, failed.to_string(), reason)
     }
