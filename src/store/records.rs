@@ -3,8 +3,9 @@
 //! Who reads the store learns nothing: keys are hashes, and records are sealed by the gateways' own keys, bound to
 //! their table and key. Who writes to it changes nothing: a record that was moved or invented does not open.
 
+use std::collections::HashSet;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -29,6 +30,9 @@ const PURPOSE: Purpose = Purpose::new("store");
 
 /// The longest that a caller waits.
 pub const LIMIT: Duration = Duration::from_secs(1);
+
+/// Records that do not open whose names are remembered.
+const LEFT_OUT: usize = 1000;
 
 /// What a record is found by: the hash of 128 random bits or more, for one purpose. What can be guessed is no
 /// identifier: its hash would be found by trying.
@@ -76,13 +80,14 @@ pub struct Records {
     backend: Arc<dyn Backend>,
     keys: Arc<KeyRings>,
     clock: Clock,
+    left_out: LeftOut,
 }
 
 impl Records {
     /// Records that are kept in `backend`, sealed with the newest of `keys`.
     #[must_use]
     pub fn new(backend: Arc<dyn Backend>, keys: Arc<KeyRings>, clock: Clock) -> Self {
-        Self { backend, keys, clock }
+        Self { backend, keys, clock, left_out: LeftOut::default() }
     }
 
     /// Keeps `value` until `expires`, in the place of what was there.
@@ -146,7 +151,7 @@ impl Records {
         Ok(bounded(self.backend.remove(table, &key.0)).await?)
     }
 
-    /// About `limit` records of a table that [is listed](Table::is_listed), from `after` on. What does not open is left out, and said in the log.
+    /// About `limit` records of a table that [is listed](Table::is_listed), from `after` on. What does not open is left out, which is said in the log once.
     ///
     /// # Errors
     ///
@@ -161,8 +166,11 @@ impl Records {
         let opened = page.records.into_iter().filter_map(|record| {
             let key = Key(record.key);
             let opened = self.opened(table, &key, &record.value);
-            let opened =
-                opened.inspect_err(|error| tracing::warn!(table = table.name(), %error, "a record was left out"));
+            let opened = opened.inspect_err(|error| {
+                if self.left_out.is_news(table, key) {
+                    tracing::warn!(table = table.name(), %error, "a record was left out");
+                }
+            });
             Some((key, opened.ok()??))
         });
         Ok(Found { records: opened.collect(), next: page.next })
@@ -196,6 +204,21 @@ impl Records {
     }
 }
 
+/// The records that were said not to open: who looks twice a second does not say so twice.
+#[derive(Clone, Default)]
+struct LeftOut(Arc<Mutex<HashSet<(Table, Key)>>>);
+
+impl LeftOut {
+    fn is_news(&self, table: Table, key: Key) -> bool {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Whoever may write to the store fills no memory.
+        if known.len() >= LEFT_OUT {
+            known.clear();
+        }
+        known.insert((table, key))
+    }
+}
+
 fn context(table: Table, key: &Key) -> String {
     format!("{}:{}", table.name(), base64url(&key.0))
 }
@@ -203,4 +226,19 @@ fn context(table: Table, key: &Key) -> String {
 /// What the store does not do in time, it does not do.
 async fn bounded<T>(call: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
     timeout(LIMIT, call).await.unwrap_or_else(|_| Err(StoreError::new("no answer in time")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn that_a_record_does_not_open_is_said_once() {
+        let (left_out, key) = (LeftOut::default(), |number: u16| Key::of("a purpose", &number.to_be_bytes()));
+        let other_look = left_out.clone();
+        assert!(left_out.is_news(Table::Revocation, key(0)) && !other_look.is_news(Table::Revocation, key(0)));
+        assert!(left_out.is_news(Table::LiveSession, key(0)), "another one");
+        (1..5000).for_each(|number| assert!(left_out.is_news(Table::Revocation, key(number))));
+        assert!(left_out.0.lock().unwrap().len() <= LEFT_OUT);
+    }
 }
