@@ -54,7 +54,7 @@ async fn records_are_kept_and_removed(subject: &Subject) {
     let (one, other, expires) = (&subject.one, &subject.other, subject.in_a_minute());
     one.put(Table::Stash, &[1; 32], b"first", expires).await.unwrap();
     assert_eq!(other.get(Table::Stash, &[1; 32]).await.unwrap().as_deref(), Some(&b"first"[..]));
-    assert_eq!(other.get(Table::HandOff, &[1; 32]).await.unwrap(), None, "a table of its own");
+    assert_eq!(other.get(Table::Identity, &[1; 32]).await.unwrap(), None, "a table of its own");
     other.put(Table::Stash, &[1; 32], b"second\0\xff", expires).await.unwrap();
     assert_eq!(one.get(Table::Stash, &[1; 32]).await.unwrap().as_deref(), Some(&b"second\0\xff"[..]));
     one.remove(Table::Stash, &[1; 32]).await.unwrap();
@@ -80,11 +80,11 @@ async fn of_two_one_is_first(subject: &Subject) {
 }
 
 async fn of_many_one_takes(subject: &Subject) {
-    subject.one.put(Table::HandOff, &[7; 32], b"once", subject.in_a_minute()).await.unwrap();
+    subject.one.put(Table::Identity, &[7; 32], b"once", subject.in_a_minute()).await.unwrap();
     let takers: Vec<_> = (0..32)
         .map(|taker| {
             let store = Arc::clone(if taker % 2 == 0 { &subject.one } else { &subject.other });
-            tokio::spawn(async move { store.take(Table::HandOff, &[7; 32]).await.unwrap() })
+            tokio::spawn(async move { store.take(Table::Identity, &[7; 32]).await.unwrap() })
         })
         .collect();
     let mut taken = Vec::new();
@@ -121,15 +121,15 @@ async fn a_table_is_read_in_pages(subject: &Subject) {
 
 async fn records_expire(subject: &Subject) {
     let (store, soon) = (&subject.one, subject.now().plus(Duration::from_secs(1)));
-    store.put(Table::Stash, &[2; 32], b"short", soon).await.unwrap();
+    store.put(Table::StashEntry, &[2; 32], b"short", soon).await.unwrap();
     assert!(store.put_new(Table::OneTimeUse, &[200; 32], b"short", soon).await.unwrap());
-    store.put(Table::Stash, &[3; 32], b"long", subject.in_a_minute()).await.unwrap();
+    store.put(Table::StashEntry, &[3; 32], b"long", subject.in_a_minute()).await.unwrap();
     subject.wait().await;
-    assert_eq!(store.get(Table::Stash, &[2; 32]).await.unwrap(), None);
-    assert_eq!(store.take(Table::Stash, &[2; 32]).await.unwrap(), None);
+    assert_eq!(store.get(Table::StashEntry, &[2; 32]).await.unwrap(), None);
+    assert_eq!(store.take(Table::StashEntry, &[2; 32]).await.unwrap(), None);
     assert!(store.put_new(Table::OneTimeUse, &[200; 32], b"again", subject.in_a_minute()).await.unwrap());
     store.purge().await.unwrap();
-    let left = store.scan(Table::Stash, None, 50).await.unwrap();
+    let left = store.scan(Table::StashEntry, None, 50).await.unwrap();
     assert_eq!(left.records.iter().map(|record| record.value.as_slice()).collect::<Vec<_>>(), [b"long"]);
 }
 
@@ -140,28 +140,28 @@ async fn a_sealed_record_opens_in_its_own_place(subject: &Subject) {
     let (one, other) = (store(&subject.one), store(&subject.other));
     let (key, second) = (Key::new("conformance", &[1; 16]), Key::new("conformance", &[2; 16]));
     let expires = subject.in_a_minute();
-    one.put(Table::HandOff, &key, &"L'Hôpital".to_owned(), expires).await.unwrap();
-    assert_eq!(other.get::<String>(Table::HandOff, &key).await.unwrap().as_deref(), Some("L'Hôpital"));
-    assert!(!other.put_new(Table::HandOff, &key, &String::new(), expires).await.unwrap());
+    one.put(Table::Revocation, &key, &"L'Hôpital".to_owned(), expires).await.unwrap();
+    assert_eq!(other.get::<String>(Table::Revocation, &key).await.unwrap().as_deref(), Some("L'Hôpital"));
+    assert!(!other.put_new(Table::Revocation, &key, &String::new(), expires).await.unwrap());
 
     // Whoever writes to the store moves a record.
-    let raw = subject.one.scan(Table::HandOff, None, 100).await.unwrap().records.remove(0);
+    let raw = subject.one.scan(Table::Revocation, None, 100).await.unwrap().records.remove(0);
     assert!(!raw.value.windows(7).any(|part| part == "Hôpital".as_bytes()[..7].to_vec()), "a dump tells nothing");
     let hash = {
-        one.put(Table::HandOff, &second, &"another".to_owned(), expires).await.unwrap();
-        let records = subject.one.scan(Table::HandOff, None, 100).await.unwrap().records;
+        one.put(Table::Revocation, &second, &"another".to_owned(), expires).await.unwrap();
+        let records = subject.one.scan(Table::Revocation, None, 100).await.unwrap().records;
         records.into_iter().find(|record| record.key != raw.key).unwrap().key
     };
-    subject.one.put(Table::HandOff, &hash, &raw.value, expires).await.unwrap();
-    let moved = other.get::<String>(Table::HandOff, &second).await;
+    subject.one.put(Table::Revocation, &hash, &raw.value, expires).await.unwrap();
+    let moved = other.get::<String>(Table::Revocation, &second).await;
     assert!(matches!(moved, Err(RecordError::Seal(OpenError::Tampered))), "{moved:?}");
     subject.one.put(Table::Stash, &raw.key, &raw.value, expires).await.unwrap();
     let moved = other.get::<String>(Table::Stash, &key).await;
     assert!(matches!(moved, Err(RecordError::Seal(OpenError::Tampered))), "{moved:?}");
-    let found = other.scan::<String>(Table::HandOff, None, 100).await.unwrap();
+    let found = other.scan::<String>(Table::Revocation, None, 100).await.unwrap();
     assert_eq!(found.records.len(), 1, "what does not open is left out");
-    assert_eq!(other.take::<String>(Table::HandOff, &key).await.unwrap().as_deref(), Some("L'Hôpital"));
-    assert_eq!(one.take::<String>(Table::HandOff, &key).await.unwrap(), None);
+    assert_eq!(other.take::<String>(Table::Revocation, &key).await.unwrap().as_deref(), Some("L'Hôpital"));
+    assert_eq!(one.take::<String>(Table::Revocation, &key).await.unwrap(), None);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -199,7 +199,7 @@ pub async fn reveals_nothing(backend: Arc<dyn Backend>, read: impl Fn() -> Vec<u
     Revocations::new(clock).revoke_many(Scope::Agent(SUB.to_owned()), hour, &records).await.unwrap();
     let bytes = read();
     let holds = |text: &[u8]| bytes.windows(text.len()).any(|part| part == text);
-    let sealed = records.scan::<String>(Table::Stash, None, 10).await.unwrap();
+    let sealed = records.scan::<String>(Table::StashEntry, None, 10).await.unwrap();
     assert_eq!(sealed.records.len(), 1, "it is there");
     for secret in [SUB.as_bytes(), &SUB.as_bytes()[..12], &id, b"a purpose"] {
         assert!(!holds(secret), "{}", String::from_utf8_lossy(secret));

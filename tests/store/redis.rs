@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use portillon::clock::Clock;
 use portillon::store::records::{Backend as _, Table};
 use portillon::store::redis::{Mode, Settings};
-use portillon::store::{Cursor, Journal as _};
+use portillon::store::{Cursor, Journal as _, StoreError};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 
 use crate::conformance::{conforms, entry, rest};
@@ -60,6 +60,18 @@ async fn behind_a_sentinel_the_user_has_the_rights_needed_and_the_database_is_th
     settings.urls = vec![format!("redis://127.0.0.1:{}", sentinel.port)];
     server.cli(&["acl", "setuser", "portillon", "-select"]);
     conforms(|| journal(&settings), None).await;
+}
+
+#[tokio::test]
+async fn a_record_is_kept_or_not_and_nothing_in_between() {
+    let server = Server::start(&[]);
+    let (store, expires) = (journal(&server.settings()), entry(0).expires);
+    // As a server that stops half-way.
+    server.cli(&["acl", "setuser", "default", "-zadd"]);
+    assert!(store.put_new(Table::Identity, &[1; 32], b"a lock", expires).await.unwrap(), "it is in no list");
+    let refused = |error: StoreError| assert!(error.to_string().contains("NOPERM"), "{error}");
+    refused(store.put(Table::LiveSession, &[2; 32], b"listed", expires).await.unwrap_err());
+    assert_eq!(server.cli(&["dbsize"]).trim(), "1", "what could not be listed is not kept");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,8 +8,6 @@ use crate::store::StoreError;
 /// What kind of record it is. A key of one table means nothing in another.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Table {
-    /// A login on its way from one host to another.
-    HandOff,
     /// Who an agent is, and what the provider is asked again with.
     Identity,
     /// Who is logged in.
@@ -26,27 +24,19 @@ pub enum Table {
 
 impl Table {
     /// Every table.
-    pub const ALL: [Self; 7] = [
-        Self::HandOff,
-        Self::Identity,
-        Self::LiveSession,
-        Self::OneTimeUse,
-        Self::Revocation,
-        Self::Stash,
-        Self::StashEntry,
-    ];
+    pub const ALL: [Self; 6] =
+        [Self::Identity, Self::LiveSession, Self::OneTimeUse, Self::Revocation, Self::Stash, Self::StashEntry];
 
-    /// Whether its records are ever looked through. What was used is only asked for by name.
+    /// Whether its records are ever looked through. The others are only asked for by name.
     #[must_use]
     pub const fn is_listed(self) -> bool {
-        !matches!(self, Self::OneTimeUse)
+        matches!(self, Self::LiveSession | Self::Revocation | Self::StashEntry)
     }
 
     /// Its name in every store, and in what seals its records: it never changes.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
-            Self::HandOff => "hand-off",
             Self::Identity => "identity",
             Self::LiveSession => "live-session",
             Self::OneTimeUse => "one-time-use",
@@ -83,8 +73,8 @@ pub struct Page {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Cursor(pub(super) Vec<u8>);
 
-/// A store. Every call is bounded in time by its caller, and may be dropped half-way: what it does is one step for the
-/// store, done or not done.
+/// A store. Every call is bounded in time by its caller, and may be dropped half-way: what becomes of the record is one
+/// step for the store, done or not done.
 #[async_trait]
 pub trait Backend: Send + Sync {
     /// Keeps `value` until `expires`, in the place of what was there.

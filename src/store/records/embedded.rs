@@ -25,7 +25,6 @@ impl Embedded {
 
 const fn number(table: Table) -> u8 {
     match table {
-        Table::HandOff => 1,
         Table::LiveSession => 2,
         Table::OneTimeUse => 3,
         Table::Stash => 4,

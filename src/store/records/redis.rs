@@ -1,5 +1,6 @@
 //! Records in Redis or Valkey: each is a key of its own with a time to live, and a sorted set for each table that is looked
-//! through lists them, so that nothing needs two slots of a cluster in one step.
+//! through lists them, so that nothing needs two slots of a cluster in one step. A record is listed before it is there and
+//! until after it has gone: what the list names and nobody finds is passed over.
 
 use async_trait::async_trait;
 use futures_util::future::join_all;
@@ -30,38 +31,36 @@ impl Redis {
         self.records.ask(&self.settings, command).await
     }
 
+    /// For as long as any record of that key is kept: a later one that is refused takes nothing from the first.
     async fn list(&self, table: Table, key: &RawKey, expires: Timestamp) -> Result<(), StoreError> {
         if !table.is_listed() {
             return Ok(());
         }
-        self.query(cmd("ZADD").arg(self.index(table)).arg(expires.as_secs()).arg(key)).await
+        self.query(cmd("ZADD").arg(self.index(table)).arg("GT").arg(expires.as_secs()).arg(key)).await
     }
 
-    async fn unlist(&self, table: Table, key: &RawKey) -> Result<(), StoreError> {
-        if !table.is_listed() {
-            return Ok(());
+    /// The record has gone: that the list may still name it does not matter.
+    async fn unlist(&self, table: Table, key: &RawKey) {
+        if table.is_listed() {
+            let _ = self.query::<()>(cmd("ZREM").arg(self.index(table)).arg(key)).await;
         }
-        self.query(cmd("ZREM").arg(self.index(table)).arg(key)).await
     }
 }
 
 #[async_trait]
 impl Backend for Redis {
     async fn put(&self, table: Table, key: &RawKey, value: &[u8], expires: Timestamp) -> Result<(), StoreError> {
+        self.list(table, key, expires).await?;
         let left = self.milliseconds_left(expires);
-        self.query::<()>(cmd("SET").arg(self.key(table, key)).arg(value).arg("PX").arg(left)).await?;
-        self.list(table, key, expires).await
+        self.query(cmd("SET").arg(self.key(table, key)).arg(value).arg("PX").arg(left)).await
     }
 
     async fn put_new(&self, table: Table, key: &RawKey, value: &[u8], expires: Timestamp) -> Result<bool, StoreError> {
+        self.list(table, key, expires).await?;
         let left = self.milliseconds_left(expires);
         let mut set = cmd("SET");
         set.arg(self.key(table, key)).arg(value).arg("NX").arg("PX").arg(left);
-        let first = self.query::<Option<String>>(&set).await?.is_some();
-        if first {
-            self.list(table, key, expires).await?;
-        }
-        Ok(first)
+        Ok(self.query::<Option<String>>(&set).await?.is_some())
     }
 
     async fn get(&self, table: Table, key: &RawKey) -> Result<Option<Vec<u8>>, StoreError> {
@@ -70,14 +69,14 @@ impl Backend for Redis {
 
     async fn take(&self, table: Table, key: &RawKey) -> Result<Option<Vec<u8>>, StoreError> {
         let taken = self.query(cmd("GETDEL").arg(self.key(table, key))).await?;
-        // It is gone: that the list still names it does not matter.
-        let _ = self.unlist(table, key).await;
+        self.unlist(table, key).await;
         Ok(taken)
     }
 
     async fn remove(&self, table: Table, key: &RawKey) -> Result<(), StoreError> {
         self.query::<()>(cmd("DEL").arg(self.key(table, key))).await?;
-        self.unlist(table, key).await
+        self.unlist(table, key).await;
+        Ok(())
     }
 
     async fn scan(&self, table: Table, after: Option<&Cursor>, limit: usize) -> Result<Page, StoreError> {
