@@ -1,7 +1,7 @@
 //! What a sealed cookie cannot do alone: knowing that its session has ended.
 //!
-//! Gateways that serve the same sites share a [`Journal`] of ended sessions, one line a session, each until the session
-//! would have ended by itself. A gateway keeps what it read in [`Revocations`], so that no request waits for the
+//! Gateways that serve the same sites share a [`Journal`] of ended sessions, one line a session, each for longer than the
+//! session could have lived. A gateway keeps what it read in [`Revocations`], so that no request waits for the
 //! journal. Lines hold hashes of random identifiers: a copy of the journal tells nothing and opens nothing.
 
 use async_trait::async_trait;
@@ -28,7 +28,7 @@ pub struct Name(pub [u8; 16]);
 pub struct Entry {
     /// Which session ended.
     pub name: Name,
-    /// When it would have ended by itself: the line is of no use from then on.
+    /// When it could not live any more, whatever its limits: the line is of no use from then on.
     pub expires: Timestamp,
 }
 
