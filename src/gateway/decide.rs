@@ -50,7 +50,7 @@ pub struct Visit {
     pub route: Option<Arc<Route>>,
     /// The method.
     pub method: Method,
-    /// Path and query, as they came.
+    /// Path and query, as they came, or the front page where a link to them could lead elsewhere.
     pub target: String,
     /// The query, as it came.
     pub query: String,
@@ -227,8 +227,7 @@ impl Desk<'_, '_> {
         }
         let opened = self.site.sessions.open(&self.request.cookies, &route.host.context);
         if !self.site.services.revocations.is_trusted(self.site.store) {
-            let here = ReturnTo::or_root(self.request.target());
-            return self.refuse(Some(route), &Message::StoreUnavailable { retry_url: here.as_str() });
+            return self.refuse(Some(route), &Message::StoreUnavailable { retry_url: self.way_back().as_str() });
         }
         let Some(session) = opened.valid() else { return self.unauthenticated(route, opened) };
         match Permit::agent(&route.rules, session, self.circumstances()) {
@@ -323,8 +322,8 @@ impl Desk<'_, '_> {
     }
 
     fn looped(&self, route: &Arc<Route>, opened: &Opened) -> Decision {
-        let here = ReturnTo::or_root(self.request.target());
-        let message = Message::LoginLoop { cause: loop_cause(opened), retry_url: here.as_str() };
+        let back = self.way_back();
+        let message = Message::LoginLoop { cause: loop_cause(opened), retry_url: back.as_str() };
         let mut reply = self.reply(Some(route), &message);
         // The next try counts anew: whoever mended the cause is not kept waiting.
         reply.cookies.extend(rounds::forget(&self.request.cookies));
@@ -334,6 +333,11 @@ impl Desk<'_, '_> {
     /// A page of another origin must not talk to the application with the agent's cookies.
     fn is_foreign_websocket(&self, route: &Route) -> bool {
         self.request.is_upgrade() && self.request.origin().is_some_and(|origin| origin != route.host.origin)
+    }
+
+    /// What a page of ours links to: `//` before a path would name another host (URL Standard section 4.4).
+    fn way_back(&self) -> ReturnTo {
+        ReturnTo::or_root(self.request.target())
     }
 
     fn login_url(&self) -> String {
@@ -346,7 +350,7 @@ impl Desk<'_, '_> {
             host: Arc::clone(host),
             route: route.cloned(),
             method: self.request.method().clone(),
-            target: self.request.target().to_owned(),
+            target: self.way_back().into(),
             query: self.request.query.unwrap_or_default().to_owned(),
             cookies: self.request.cookies.clone(),
             opened,

@@ -262,6 +262,27 @@ async fn a_deep_link_that_looks_like_another_host_stays_at_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn no_page_that_offers_another_try_leads_away_from_the_host() {
+    let world = World::start().await;
+    let mut browser = world.browser();
+    browser.jar.plant(DOCS, "__Host-portillon-rounds", "3");
+    let looped = browser.open(&format!("https://{DOCS}//evil.test/x")).await;
+    assert_eq!((looped.status(), looped.logins()), (403, 0));
+    world.finish().await;
+
+    let plan = Plan::new().await;
+    plan.provider.misbehave(|script| script.discovery = Reply::Hangup);
+    let world = plan.start().await;
+    let down = world.browser().open(&format!("https://{DOCS}//evil.test/x")).await;
+    assert_eq!(down.status(), 503);
+    for page in [looped, down] {
+        assert!(page.said().contains("href=\"/\""), "{}", page.said());
+        assert!(!page.said().contains("evil.test"), "{}", page.said());
+    }
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn ten_tabs_log_in_at_once_and_finish_in_reverse_order() {
     let world = World::start().await;
     let mut browser = world.browser();
