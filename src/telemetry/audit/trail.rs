@@ -9,9 +9,9 @@ use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process;
 use std::str::FromStr;
-use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::sync::mpsc::{self, Receiver, SyncSender, TrySendError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Lines that may wait for the disk.
 const WAITING: usize = 8192;
@@ -103,12 +103,20 @@ impl Trail {
         }
     }
 
-    /// Waits until what was written so far is where it belongs.
+    /// Waits until what was written so far is where it belongs, for a second at most.
     pub(super) fn settle(&self) {
+        let deadline = Instant::now() + PATIENCE;
         let (settled, done) = mpsc::sync_channel(1);
-        if self.0.send(Note::Settled(settled)).is_ok() {
-            let _ = done.recv_timeout(PATIENCE);
+        let mut note = Note::Settled(settled);
+        // Who reads no more must not keep a stop waiting: the queue may stay full for ever.
+        while let Err(TrySendError::Full(refused)) = self.0.try_send(note) {
+            if Instant::now() >= deadline {
+                return;
+            }
+            note = refused;
+            thread::sleep(PATIENCE / 100);
         }
+        let _ = done.recv_timeout(deadline.saturating_duration_since(Instant::now()));
     }
 }
 
@@ -168,6 +176,26 @@ mod tests {
         for wrong in ["", "file", "file:", "file:relative", "journald", "stdout:", "/var/log/a"] {
             assert_eq!(read(wrong), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn nobody_waits_long_for_a_reader_that_reads_no_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let _syslog = UnixDatagram::bind(&path).unwrap();
+        let trail = Trail::open(&Destination::Syslog(path)).unwrap();
+        let mut is_full = false;
+        for _ in 0..100 * WAITING {
+            let line = Note::Line { success: true, line: "{}".to_owned() };
+            is_full = is_full || trail.0.try_send(line).is_err();
+        }
+        assert!(is_full);
+        let (settled, done) = mpsc::channel();
+        thread::spawn(move || {
+            trail.settle();
+            settled.send(()).unwrap();
+        });
+        assert!(done.recv_timeout(Duration::from_secs(30)).is_ok());
     }
 
     #[test]
