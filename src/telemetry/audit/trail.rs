@@ -123,7 +123,7 @@ impl Trail {
 enum Sink {
     File(File),
     Stdout,
-    Syslog(UnixDatagram),
+    Syslog(UnixDatagram, PathBuf),
 }
 
 impl Sink {
@@ -133,8 +133,11 @@ impl Sink {
     }
 
     fn syslog(path: &Path) -> Result<Self, OpenError> {
-        let socket = UnixDatagram::unbound().and_then(|socket| socket.connect(path).map(|()| socket));
-        socket.map(Self::Syslog).map_err(|error| OpenError { path: path.to_owned(), error })
+        let path = path.to_owned();
+        match connected(&path) {
+            Ok(socket) => Ok(Self::Syslog(socket, path)),
+            Err(error) => Err(OpenError { path, error }),
+        }
     }
 
     fn write(&mut self, success: bool, line: &str) -> io::Result<()> {
@@ -142,12 +145,24 @@ impl Sink {
             // One write a line: nothing comes in between, not even from another process.
             Self::File(file) => file.write_all(format!("{line}\n").as_bytes()),
             Self::Stdout => io::stdout().lock().write_all(format!("{line}\n").as_bytes()),
-            Self::Syslog(socket) => {
+            Self::Syslog(socket, path) => {
                 let priority = PRIORITIES[usize::from(success)];
-                socket.send(format!("<{priority}>portillon[{}]: {line}", process::id()).as_bytes()).map(drop)
+                let datagram = format!("<{priority}>portillon[{}]: {line}", process::id());
+                if socket.send(datagram.as_bytes()).is_err() {
+                    // A daemon that was restarted listens at a new socket of this name.
+                    *socket = connected(path)?;
+                    socket.send(datagram.as_bytes())?;
+                }
+                Ok(())
             }
         }
     }
+}
+
+fn connected(path: &Path) -> io::Result<UnixDatagram> {
+    let socket = UnixDatagram::unbound()?;
+    socket.connect(path)?;
+    Ok(socket)
 }
 
 fn write_all(mut sink: Sink, waiting: &Receiver<Note>) {
@@ -176,6 +191,24 @@ mod tests {
         for wrong in ["", "file", "file:", "file:relative", "journald", "stdout:", "/var/log/a"] {
             assert_eq!(read(wrong), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_syslog_that_was_restarted_gets_the_next_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let syslog = UnixDatagram::bind(&path).unwrap();
+        let trail = Trail::open(&Destination::Syslog(path.clone())).unwrap();
+        drop(syslog);
+        std::fs::remove_file(&path).unwrap();
+        trail.write(true, "lost".to_owned());
+        trail.settle();
+        let syslog = UnixDatagram::bind(&path).unwrap();
+        syslog.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        trail.write(true, "next".to_owned());
+        let mut received = [0; 256];
+        let length = syslog.recv(&mut received).unwrap();
+        assert!(received[..length].ends_with(b": next"));
     }
 
     #[test]
