@@ -131,18 +131,14 @@ impl Stash {
     }
 
     /// Room for a form of an agent's, of at most `size` bytes, before it is read; none where there is none. What the
-    /// agent has sent already goes for it.
+    /// agent has sent already goes for it once it is kept.
     pub async fn reserve(&self, sub: &str, size: usize, settings: &Settings) -> Option<Reservation> {
-        let (room, forgotten) = self.ledger.reserve(sub, size, settings).await?;
-        self.make_room(forgotten).await;
-        Some(room)
+        self.ledger.reserve(sub, size, settings).await
     }
 
     /// Makes `room` for a form that turns out to have `size` bytes; whether there is that much.
-    pub async fn grow(&self, room: &mut Reservation, size: usize, settings: &Settings) -> bool {
-        let Some(forgotten) = room.grow(size, settings) else { return false };
-        self.make_room(forgotten).await;
-        true
+    pub fn grow(&self, room: &mut Reservation, size: usize, settings: &Settings) -> bool {
+        room.grow(size, settings)
     }
 
     /// Keeps a form in the room reserved for it.
@@ -161,12 +157,16 @@ impl Stash {
         let (key, until) = (id.key(), now.plus(keep));
         let entry = Entry { sub: owner.sub.to_owned(), size: form.body.len(), until, sent_at: None };
         // First, so that no form is kept that does not count.
-        room.settle(key, entry).await?;
-        let kept = self.records.put(Table::Stash, &key, &Record::new(form, owner, now, until), until).await;
-        if kept.is_err() {
+        let replaced = room.settle(key, entry).await?;
+        if let Err(error) = self.records.put(Table::Stash, &key, &Record::new(form, owner, now, until), until).await {
             self.ledger.forget(&key).await;
+            return Err(error);
         }
-        kept.map(|()| id)
+        for key in replaced {
+            // Where the store does not answer, it keeps it to its end.
+            let _ = self.remove(&key).await;
+        }
+        Ok(id)
     }
 
     /// The form called `id`, where it is this owner's and still kept.
@@ -228,13 +228,6 @@ impl Stash {
     #[must_use]
     pub fn cookie(&self, browser: &Browser, host: &str, keep: Duration) -> HeaderValue {
         browser.cookie(&self.keys.load(), host, keep, self.clock.now())
-    }
-
-    async fn make_room(&self, forgotten: Vec<Key>) {
-        for key in forgotten {
-            // Where the store does not answer, it keeps it to its end.
-            let _ = self.remove(&key).await;
-        }
     }
 
     async fn remove(&self, key: &Key) -> Result<(), RecordError> {

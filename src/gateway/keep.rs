@@ -29,25 +29,22 @@ const FIRST_ROOM: usize = 64 * 1024;
 pub(super) async fn keep(session: &mut Session, site: &Site, keep: Keep, request_id: &str) -> Result<Reply> {
     let Some(most) = most(&keep, &site.stash) else { return Ok(keep.otherwise) };
     let (stash, sub) = (&site.services.stash, keep.session.claims().sub());
-    let room = stash.reserve(sub, most.min(FIRST_ROOM), &site.stash).await;
-    let received = match room {
-        Some(room) => timeout(DEADLINE, received(session, site, most, room)).await.unwrap_or(Ok(Err(Lost::Late)))?,
-        None => Err(Lost::Full),
-    };
-    let (body, room) = match received {
-        Ok(received) => received,
-        Err(lost) => {
-            if lost == Lost::Full {
-                tracing::warn!(request_id, reason = "stash_full", "there is no room for a form");
-            }
-            return Ok(keep.otherwise);
-        }
-    };
     let manner = (format(keep.visit.kind), keep.visit.language);
-    if let Some(id) = resend::named(&body) {
-        // The click of a page whose session has expired meanwhile: its form is kept already.
-        return Ok(page(site, &id, manner, (&keep.otherwise, keep.is_step_up), request_id));
-    }
+    let (body, room) = match timeout(DEADLINE, received(session, site, most, sub)).await {
+        Ok(received) => match received? {
+            Received::Form(body, room) => (body, room),
+            // Its session has expired meanwhile: its form is kept already.
+            Received::Click(id) => {
+                return Ok(page(site, &id, manner, (&keep.otherwise, keep.is_step_up), request_id));
+            }
+            Received::TooLong => return Ok(keep.otherwise),
+            Received::NoRoom => {
+                tracing::warn!(request_id, reason = "stash_full", "there is no room for a form");
+                return Ok(keep.otherwise);
+            }
+        },
+        Err(_late) => return Ok(keep.otherwise),
+    };
     let host = keep.visit.host.context.as_str();
     let browser = stash.browser(&keep.visit.cookies, host);
     let owner = Owner { host, sub, browser: &browser };
@@ -74,24 +71,27 @@ fn most(keep: &Keep, settings: &Settings) -> Option<usize> {
     }
 }
 
-/// Why a form is not kept.
-#[derive(Clone, Copy, Eq, PartialEq)]
-enum Lost {
+/// What came.
+enum Received {
+    /// The click of a page that shows a form.
+    Click(FormId),
+    /// A whole body, and the room that it takes.
+    Form(Bytes, Reservation),
     /// There is no room for it.
-    Full,
-    /// It took too long.
-    Late,
+    NoRoom,
     /// It is too long.
-    Long,
+    TooLong,
 }
 
-/// The whole body, of at most `most` bytes, and the room that it takes.
-async fn received(
-    session: &mut Session,
-    site: &Site,
-    most: usize,
-    mut room: Reservation,
-) -> Result<Result<(Bytes, Reservation), Lost>> {
+/// Reads a body of at most `most` bytes. What may be a click takes no room before it turns out to be none.
+async fn received(session: &mut Session, site: &Site, most: usize, sub: &str) -> Result<Received> {
+    let mut room = None;
+    if most > resend::LONGEST {
+        room = with_room(site, sub, None, most.min(FIRST_ROOM)).await;
+        if room.is_none() {
+            return Ok(Received::NoRoom);
+        }
+    }
     // A client that expects `100 Continue` waits for it (RFC 9110 section 10.1.1).
     if session.req_header().headers.contains_key(http::header::EXPECT) {
         session.as_mut().write_continue_response().await?;
@@ -100,14 +100,30 @@ async fn received(
     while let Some(chunk) = session.read_request_body().await? {
         body.extend_from_slice(&chunk);
         if body.len() > most {
-            return Ok(Err(Lost::Long));
+            return Ok(Received::TooLong);
         }
-        let wanted = body.len().next_power_of_two().min(most);
-        if body.len() > room.size() && !site.services.stash.grow(&mut room, wanted, &site.stash).await {
-            return Ok(Err(Lost::Full));
+        if room.is_some() {
+            room = with_room(site, sub, room, body.len().next_power_of_two().min(most)).await;
+            if room.is_none() {
+                return Ok(Received::NoRoom);
+            }
         }
     }
-    Ok(Ok((body.freeze(), room)))
+    if let Some(id) = resend::named(&body) {
+        return Ok(Received::Click(id));
+    }
+    let room = with_room(site, sub, room, body.len()).await;
+    Ok(room.map_or(Received::NoRoom, |room| Received::Form(body.freeze(), room)))
+}
+
+/// Room for at least `size` bytes; none where there is none.
+async fn with_room(site: &Site, sub: &str, room: Option<Reservation>, size: usize) -> Option<Reservation> {
+    let stash = &site.services.stash;
+    match room {
+        None => stash.reserve(sub, size, &site.stash).await,
+        Some(room) if size <= room.size() => Some(room),
+        Some(mut room) => stash.grow(&mut room, size, &site.stash).then_some(room),
+    }
 }
 
 fn page(

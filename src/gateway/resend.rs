@@ -26,7 +26,7 @@ use crate::store::records::RecordError;
 pub(super) const FIELD: &str = "portillon-resend";
 
 /// A click is this field, and nothing else.
-const LONGEST: u64 = 128;
+pub(super) const LONGEST: usize = 128;
 
 /// What a request turns out to be.
 pub(super) enum Click {
@@ -89,7 +89,7 @@ fn suspect(session: &Session, forward: &Forward) -> Option<(OwnCookies, (Format,
     }
     let request = Request::read(head)?;
     let is_click = forward.permit.session().is_some()
-        && request.declared_length().is_some_and(|length| length <= LONGEST)
+        && request.declared_length().is_some_and(|length| length <= LONGEST as u64)
         && request.kind() == Kind::Form
         && !request.is_from_elsewhere(&forward.route.host.origin);
     is_click.then(|| (request.cookies.clone(), (format(request.kind()), request.language())))

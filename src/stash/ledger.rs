@@ -36,9 +36,18 @@ pub(super) struct Ledger {
 #[derive(Debug, Default)]
 struct Books {
     next: u64,
-    /// The forms that are being read: whose, and how much room they have.
-    reserved: HashMap<u64, (String, usize)>,
+    /// The forms that are being read.
+    reserved: HashMap<u64, Reserved>,
     kept: HashMap<Key, Noted>,
+}
+
+/// The room of a form that is being read.
+#[derive(Debug)]
+struct Reserved {
+    sub: String,
+    size: usize,
+    /// The forms that go for it once it is kept. They take no room meanwhile.
+    replaces: Vec<Key>,
 }
 
 /// What is known of a form, and since when.
@@ -70,23 +79,14 @@ impl Ledger {
         Self { records, books: Mutex::default(), read_at: tokio::sync::Mutex::default() }
     }
 
-    /// Room for a form, and the keys of those that must go for it; none where there is none.
-    pub(super) async fn reserve(
-        self: &Arc<Self>,
-        sub: &str,
-        size: usize,
-        settings: &Settings,
-    ) -> Option<(Reservation, Vec<Key>)> {
+    /// Room for a form; none where there is none.
+    pub(super) async fn reserve(self: &Arc<Self>, sub: &str, size: usize, settings: &Settings) -> Option<Reservation> {
         self.catch_up().await;
         let mut books = self.books();
         books.forget_expired(self.records.clock().now());
-        let mut forgotten = Vec::new();
-        while books.number_of(sub) >= PER_AGENT || books.total().saturating_add(size) > settings.max_total {
-            forgotten.push(books.forget_oldest_sent(sub)?);
-        }
-        let number = books.reserve(sub, size);
+        let number = books.reserve(sub, size, settings.max_total)?;
         drop(books);
-        Some((Reservation { ledger: Arc::clone(self), number, size }, forgotten))
+        Some(Reservation { ledger: Arc::clone(self), number, size })
     }
 
     /// Notes a form under `key`, for every gateway.
@@ -165,23 +165,50 @@ impl Books {
     }
 
     fn forms(&self) -> impl Iterator<Item = (&str, usize)> {
-        let kept = self.kept.values().map(|noted| (noted.entry.sub.as_str(), noted.entry.size));
-        kept.chain(self.reserved.values().map(|(sub, size)| (sub.as_str(), *size)))
+        let kept = self.staying().map(|(_, entry)| (entry.sub.as_str(), entry.size));
+        kept.chain(self.reserved.values().map(|reserved| (reserved.sub.as_str(), reserved.size)))
     }
 
-    fn reserve(&mut self, sub: &str, size: usize) -> u64 {
+    /// The forms that go for no other.
+    fn staying(&self) -> impl Iterator<Item = (&Key, &Entry)> {
+        let goes = |key: &Key| self.reserved.values().any(|reserved| reserved.replaces.contains(key));
+        self.kept.iter().filter(move |(key, _)| !goes(key)).map(|(key, noted)| (key, &noted.entry))
+    }
+
+    fn reserve(&mut self, sub: &str, size: usize, most: usize) -> Option<u64> {
         self.next += 1;
-        self.reserved.insert(self.next, (sub.to_owned(), size));
-        self.next
+        self.reserved.insert(self.next, Reserved { sub: sub.to_owned(), size: 0, replaces: Vec::new() });
+        let has_room = self.resize(self.next, size, most);
+        if !has_room {
+            self.reserved.remove(&self.next);
+        }
+        has_room.then_some(self.next)
     }
 
-    /// What an agent has sent makes room for what they have not.
-    fn forget_oldest_sent(&mut self, sub: &str) -> Option<Key> {
-        let own = self.kept.iter().filter(|(_, noted)| noted.entry.sub == sub);
-        let sent = own.filter_map(|(key, noted)| Some((noted.entry.sent_at?, *key)));
-        let (_, oldest) = sent.min_by_key(|(sent_at, _)| *sent_at)?;
-        self.kept.remove(&oldest);
-        Some(oldest)
+    /// Makes room for `size` bytes, among `most` in all: what its agent has sent goes for what they have not. Whether there
+    /// is that much; where there is not, nothing goes.
+    fn resize(&mut self, number: u64, size: usize, most: usize) -> bool {
+        let Some(Reserved { sub, size: before, replaces }) = self.reserved.get(&number) else { return false };
+        let (sub, before, known) = (sub.clone(), *before, replaces.len());
+        while self.number_of(&sub) > PER_AGENT || self.total().saturating_sub(before).saturating_add(size) > most {
+            let oldest = self.oldest_sent(&sub);
+            let Some(reserved) = self.reserved.get_mut(&number) else { return false };
+            let Some(oldest) = oldest else {
+                reserved.replaces.truncate(known);
+                return false;
+            };
+            reserved.replaces.push(oldest);
+        }
+        self.reserved.get_mut(&number).is_some_and(|reserved| {
+            reserved.size = size;
+            true
+        })
+    }
+
+    fn oldest_sent(&self, sub: &str) -> Option<Key> {
+        let own = self.staying().filter(|(_, entry)| entry.sub == sub);
+        let sent = own.filter_map(|(key, entry)| Some((entry.sent_at?, *key)));
+        sent.min_by_key(|(sent_at, _)| *sent_at).map(|(_, key)| key)
     }
 }
 
@@ -192,26 +219,22 @@ impl Reservation {
         self.size
     }
 
-    /// Room for `size` bytes, and the keys of the forms that must go for it; none where there is none.
-    pub(super) fn grow(&mut self, size: usize, settings: &Settings) -> Option<Vec<Key>> {
-        let mut books = self.ledger.books();
-        let (sub, _) = books.reserved.get(&self.number)?.clone();
-        let mut forgotten = Vec::new();
-        while books.total().saturating_sub(self.size).saturating_add(size) > settings.max_total {
-            forgotten.push(books.forget_oldest_sent(&sub)?);
+    /// Room for `size` bytes; whether there is that much.
+    pub(super) fn grow(&mut self, size: usize, settings: &Settings) -> bool {
+        let has_room = self.ledger.books().resize(self.number, size, settings.max_total);
+        if has_room {
+            self.size = size;
         }
-        books.reserved.insert(self.number, (sub, size));
-        self.size = size;
-        Some(forgotten)
+        has_room
     }
 
-    /// Notes the form that the room was for, which takes it.
-    pub(super) async fn settle(self, key: Key, entry: Entry) -> Result<(), RecordError> {
+    /// Notes the form that the room was for, which takes it: the keys of those that go for it.
+    pub(super) async fn settle(self, key: Key, entry: Entry) -> Result<Vec<Key>, RecordError> {
         self.ledger.records.put(Table::StashEntry, &key, &entry, entry.until).await?;
         let mut books = self.ledger.books();
-        books.reserved.remove(&self.number);
+        let replaced = books.reserved.remove(&self.number).map(|reserved| reserved.replaces).unwrap_or_default();
         books.note(key, entry);
-        Ok(())
+        Ok(replaced)
     }
 }
 

@@ -127,12 +127,34 @@ async fn room_grows_with_what_arrives_and_comes_back_with_what_does_not() {
     let mut room = stash.reserve("s-1", 10, &SETTINGS).await.unwrap();
     let sent = kept(&stash, owner("s-1"), 1000).await.unwrap();
     assert!(kept(&stash, owner("s-2"), 3990).await.is_some(), "what has not arrived takes no room");
-    assert!(!stash.grow(&mut room, 11, &SETTINGS).await && room.size() == 10);
+    assert!(!stash.grow(&mut room, 11, &SETTINGS) && room.size() == 10);
     let found = stash.find(&sent, owner("s-1")).await.unwrap().unwrap();
     stash.sent(&sent, "s-1", &found).await;
-    assert!(stash.grow(&mut room, 1010, &SETTINGS).await && room.size() == 1010, "what was sent goes for it");
+    assert!(stash.grow(&mut room, 1010, &SETTINGS) && room.size() == 1010, "what was sent goes for it");
+    assert!(kept(&stash, owner("s-3"), 1).await.is_none());
+    stash.keep(form(1010), owner("s-1"), SETTINGS.keep, room).await.unwrap();
     assert!(stash.find(&sent, owner("s-1")).await.unwrap().is_none());
     assert!(kept(&stash, owner("s-3"), 1).await.is_none());
+}
+
+#[tokio::test]
+async fn what_was_sent_goes_for_a_form_that_is_kept_and_for_none_that_is_not() {
+    let (stash, _store, _folder) = stash();
+    let browser = Browser::unknown();
+    let owner = Owner { host: HOST, sub: "s-1", browser: &browser };
+    let mut ids = Vec::new();
+    for _ in 0..5 {
+        ids.push(kept(&stash, owner, 1000).await.unwrap());
+    }
+    let found = stash.find(&ids[0], owner).await.unwrap().unwrap();
+    stash.sent(&ids[0], owner.sub, &found).await;
+    assert!(stash.reserve("s-1", 1001, &SETTINGS).await.is_none(), "it is not enough");
+    assert!(stash.reserve("s-2", 1, &SETTINGS).await.is_none(), "and it counts");
+    let room = stash.reserve("s-1", 10, &SETTINGS).await.unwrap();
+    assert!(stash.reserve("s-1", 10, &SETTINGS).await.is_none(), "it goes for one only");
     drop(room);
-    assert!(kept(&stash, owner("s-3"), 1010).await.is_some());
+    assert!(stash.find(&ids[0], owner).await.unwrap().is_some(), "that one never arrived");
+    assert!(stash.reserve("s-2", 1, &SETTINGS).await.is_none(), "and it counts again");
+    assert!(kept(&stash, owner, 1000).await.is_some());
+    assert!(stash.find(&ids[0], owner).await.unwrap().is_none());
 }

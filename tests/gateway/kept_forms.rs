@@ -444,6 +444,42 @@ async fn a_click_whose_session_has_expired_meanwhile_leads_back_to_its_form() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_click_or_a_form_that_is_not_kept_costs_no_form_that_was_sent() {
+    let mut plan = Plan::new().await;
+    plan.site.set("session", "idle", "\"20m\"").set("stash", "max_size", "\"1k\"");
+    let world = plan.start().await;
+    let mut browser = left_alone(&world, &Agent::angela()).await;
+    let form = |body: &str| own_form(SAVE, "application/x-www-form-urlencoded", body);
+    let url = kept(&mut browser, form("a=1")).await;
+    for _ in 0..4 {
+        kept(&mut browser, form("b=2")).await;
+    }
+    let line = format!("POST {}", target(&parse(SAVE)));
+    let page = browser.open(&url).await;
+    world.expects(&Agent::angela(), &line);
+    assert_eq!(click(&mut browser, &page).await.status, 200);
+    world.advance(21);
+    let mut too_long = form("");
+    too_long.fields.push(("Transfer-Encoding".to_owned(), "chunked".to_owned()));
+    let mut connection = world.connect().await;
+    connection.send(browser.with_cookies(&parse(SAVE), too_long).to_bytes()).await;
+    connection.send(format!("800\r\n{}\r\n0\r\n\r\n", "x".repeat(0x800))).await;
+    assert_eq!(form_url(&connection.response("POST").await), None);
+    let answer = click(&mut browser, &page).await;
+    assert_eq!(form_url(&answer), Some(url.clone()));
+    let page = browser.open(&url).await;
+    assert_eq!((page.status(), page.logins()), (200, 1), "{}", page.said());
+    world.expects(&Agent::angela(), &line);
+    assert_eq!(click(&mut browser, &page).await.status, 200);
+    assert_eq!(world.upstream.last().body, b"a=1");
+    world.advance(21);
+    kept(&mut browser, form("c=3")).await;
+    let gone = browser.open(&url).await;
+    assert_eq!(gone.status(), 410, "the sixth takes its place: {}", gone.said());
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn short_texts_of_an_application_pass_as_they_are() {
     let world = World::start().await;
     let mut browser = left_alone(&world, &Agent::angela()).await;
