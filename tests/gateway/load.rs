@@ -66,7 +66,7 @@ async fn a_redis_that_comes_back_empty_costs_nobody_their_session() {
         traffic.until(gateway, Outcome::Refused, 2 * AGENTS).await;
     }
     block_in_place(|| redis.start_again());
-    traffic.the_store_is_back();
+    traffic.can_tell_of(1);
     traffic.all_are_served().await;
     traffic.log_out(2, OTHER).await;
     traffic.finish("stop and restart of Redis", world).await;
@@ -122,7 +122,7 @@ async fn a_link_that_fails_opens_no_door() {
     traffic.log_out(4, OTHER).await;
     traffic.until(OTHER, Outcome::Refused, 2 * AGENTS).await;
     link.suffers(Fault::None);
-    traffic.the_store_is_back();
+    traffic.can_tell_of(4);
     assert_eq!(traffic.count(FIRST, Outcome::Refused), 0, "who reaches the store goes on");
     traffic.finish("partition: latency, reset, half-open", world).await;
 }

@@ -126,10 +126,10 @@ impl Traffic {
         self.ended.push(Ended { who, gateway, asked, answered, told: answered });
     }
 
-    /// The gateways reach their store again: what ended while one did not can be told from now on.
-    pub fn the_store_is_back(&mut self) {
-        let now = Instant::now();
-        self.ended.iter_mut().for_each(|ended| ended.told = now);
+    /// The gateways reach their store again: what this agent's logout ended while one did not can be told from now on.
+    pub fn can_tell_of(&mut self, who: usize) {
+        let ended = self.ended.iter_mut().find(|ended| ended.who == who).expect("they logged out");
+        ended.told = Instant::now();
     }
 
     /// Requests to this gateway may get lost: it is killed.
