@@ -143,11 +143,7 @@ impl Sessions {
         let knew = self.revocations.newest_about(&session.subject());
         let session = session.knowing(knew);
         let record = Record { session: session.clone(), id_token: Some(login.id_token) };
-        let cookies = self.sealed(&record, cookies, host).or_else(|| {
-            tracing::info!(session = session.pseudonym(), "the ID token is too large to keep: logout will do without");
-            self.sealed(&Record { session: session.clone(), id_token: None }, cookies, host)
-        })?;
-        Some((session, cookies))
+        Some((session, self.sealed_somehow(record, cookies, host)?))
     }
 
     /// Starts a session at `host` that shares the login of another host's: a session and a pseudonym of its own, which end
@@ -170,7 +166,8 @@ impl Sessions {
         Some((record.session.login, record.id_token))
     }
 
-    /// The `Set-Cookie` values that record the agent's activity; none where the cookies no longer open.
+    /// The `Set-Cookie` values that record the agent's activity; none where the cookies no longer open, or would not hold
+    /// what became of the identity. The ID token is left out as when the session starts.
     #[must_use]
     pub fn renew(&self, cookies: &OwnCookies, host: &str) -> Option<Vec<HeaderValue>> {
         let mut record = record(&self.keys.load(), &cookies.joined(cookie::PREFIX)?, host).ok()?;
@@ -182,7 +179,12 @@ impl Sessions {
         if let Some(identity) = self.newer(&record.session) {
             record.session = record.session.of(identity);
         }
-        self.sealed(&record, cookies, host)
+        let session = record.session.pseudonym().to_owned();
+        let sealed = self.sealed_somehow(record, cookies, host);
+        if sealed.is_none() {
+            tracing::error!(session, "the identity has become too large for the cookies that browsers keep");
+        }
+        sealed
     }
 
     /// Ends a session and every other one of its login, here and now, and at every other gateway once the promise is kept;
@@ -300,6 +302,17 @@ impl Sessions {
     fn was_just_renewed(&self, session: &Session) -> bool {
         let renewed = self.renewed.get(&session.id);
         renewed.is_some_and(|at| self.clock.now().since(at) < RENEWED_ENOUGH)
+    }
+
+    /// Seals without the ID token what does not fit with it.
+    fn sealed_somehow(&self, mut record: Record, present: &OwnCookies, host: &str) -> Option<Vec<HeaderValue>> {
+        let sealed = self.sealed(&record, present, host);
+        if sealed.is_some() || record.id_token.take().is_none() {
+            return sealed;
+        }
+        let session = record.session.pseudonym();
+        tracing::info!(session, "the ID token is too large to keep: logout will do without");
+        self.sealed(&record, present, host)
     }
 
     fn sealed(&self, record: &Record, present: &OwnCookies, host: &str) -> Option<Vec<HeaderValue>> {
@@ -503,6 +516,22 @@ mod tests {
         assert!(sessions.end(&session, &cookies, HOST).0.is_none());
         let (_, set) = sessions.start(login(&"t".repeat(5000)), &OwnCookies::default(), HOST).unwrap();
         assert!(set.len() > 1, "kept in several cookies");
+    }
+
+    #[test]
+    fn an_identity_that_grew_takes_the_place_of_the_id_token() {
+        let clock = clock();
+        let sessions = sessions(&clock);
+        let (session, set) = sessions.start(login(&"t".repeat(8000)), &OwnCookies::default(), HOST).unwrap();
+        assert!(sessions.kept_for_logout(&jar(&set), HOST).unwrap().1.is_some());
+        clock.advance(Duration::from_secs(600));
+        let mut claims = Claims::new("s-1");
+        claims.insert("usual_name", ClaimValue::Text("L'Hôpital ".repeat(500)));
+        sessions.learn(session.login(), Identity { claims, at: clock.now() });
+        let renewed = jar(&sessions.renew(&jar(&set), HOST).expect("whoever is active is not logged out"));
+        let renewed_session = sessions.open(&renewed, HOST);
+        assert!(renewed_session.valid().unwrap().claims().text("usual_name").unwrap().len() > 5000);
+        assert!(sessions.kept_for_logout(&renewed, HOST).unwrap().1.is_none());
     }
 
     #[test]
