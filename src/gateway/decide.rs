@@ -137,6 +137,11 @@ impl Endpoint {
         }
     }
 
+    /// Whether it serves what a session opens, as an application does.
+    const fn needs_session(self) -> bool {
+        matches!(self, Self::Form | Self::Me)
+    }
+
     fn admits(self, method: &Method) -> bool {
         self.methods().split(", ").any(|admitted| admitted == method.as_str())
     }
@@ -216,6 +221,9 @@ impl Desk<'_, '_> {
         };
         if !endpoint.admits(self.request.method()) {
             return Some(self.refuse(None, &Message::MethodNotAllowed { allow: endpoint.methods() }));
+        }
+        if endpoint.needs_session() && !self.site.services.revocations.is_trusted(self.site.store) {
+            return Some(self.refuse(None, &Message::StoreUnavailable { retry_url: self.way_back().as_str() }));
         }
         let opened = self.site.sessions.open(&self.request.cookies, &host.context);
         Some(Decision::Endpoint(endpoint, self.visit(host, None, opened)))

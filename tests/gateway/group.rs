@@ -108,6 +108,31 @@ async fn a_form_is_not_said_to_be_gone_while_nobody_can_tell() {
     world.finish().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn no_page_shows_an_agent_while_nobody_can_tell_whether_they_logged_out() {
+    let mut redis = Server::start(&[]);
+    let world = sharing(&redis, "\"1s\"").await;
+    let mut browser = world.logged_in(&Agent::angela()).await;
+    let me = format!("https://{PAIE}/.portillon/me");
+    let page = browser.open(&me).await;
+    assert!(page.status() == 200 && page.said().contains(Agent::angela().text("email")), "{}", page.said());
+    redis.kill();
+    let deadline = Instant::now() + crate::redis::PATIENCE;
+    let mut status = 0;
+    while status != 503 {
+        assert!(Instant::now() < deadline, "an application is still served");
+        sleep(Duration::from_millis(20)).await;
+        world.upstream.tolerates(&Agent::angela(), "GET /");
+        status = browser.open(HOME).await.status();
+    }
+    for url in [me, format!("https://{PAIE}/.portillon/form?id=AAAAAAAAAAAAAAAAAAAAAA")] {
+        let page = browser.open(&url).await;
+        assert_eq!((page.status(), page.response.header("retry-after").is_some()), (503, true), "{url}");
+        assert!(!page.said().contains(Agent::angela().text("email")), "{}", page.said());
+    }
+    world.finish().await;
+}
+
 fn begins_a_session(answer: &Response) -> bool {
     answer.head.values("set-cookie").iter().any(|line| line.starts_with("__Host-portillon="))
 }
