@@ -3,11 +3,13 @@
 //! It asks a running gateway, with its keys for a proof (see `ask.rs`).
 
 use std::io::{self, Write};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use serde::Serialize;
 
 use super::ask::{OrderError, ask, unasked};
 use super::{configuration, counted, say};
@@ -166,9 +168,39 @@ fn names(config: &Config) -> String {
     names.collect::<Vec<_>>().join(", ")
 }
 
+/// A session as `--json` shows it, for scripts: what the store keeps beside it is nobody's interface.
+#[derive(Serialize)]
+struct Shown<'s> {
+    session: &'s str,
+    host: &'s str,
+    sub: &'s str,
+    email: Option<&'s str>,
+    idp_id: Option<&'s str>,
+    logged_in_at: Timestamp,
+    last_seen: Timestamp,
+    address: Option<IpAddr>,
+    user_agent: Option<&'s str>,
+}
+
+impl<'s> From<&'s LiveSession> for Shown<'s> {
+    fn from(session: &'s LiveSession) -> Self {
+        Self {
+            session: &session.session,
+            host: &session.host,
+            sub: &session.sub,
+            email: session.email.as_deref(),
+            idp_id: session.idp_id.as_deref(),
+            logged_in_at: session.logged_in_at,
+            last_seen: session.last_seen,
+            address: session.address,
+            user_agent: session.user_agent.as_deref(),
+        }
+    }
+}
+
 fn print_json(sessions: &[LiveSession], out: &mut impl Write) -> Result<(), OrderError> {
     for session in sessions {
-        serde_json::to_writer(&mut *out, session).map_err(io::Error::from)?;
+        serde_json::to_writer(&mut *out, &Shown::from(session)).map_err(io::Error::from)?;
         writeln!(out)?;
     }
     Ok(())
@@ -227,6 +259,25 @@ mod tests {
     fn times_are_told_as_people_tell_them() {
         let told = [0, 59, 60, 3599, 3600, 37_800].map(|seconds| ago(Duration::from_secs(seconds)));
         assert_eq!(told, ["0 s ago", "59 s ago", "1 min ago", "59 min ago", "1 h 00 min ago", "10 h 30 min ago"]);
+    }
+
+    #[test]
+    fn scripts_get_what_is_documented_and_nothing_else() {
+        let name = [7; 16];
+        let kept = serde_json::json!({
+            "session": "abc", "host": "paie.test", "sub": "s-1", "email": "a@example.fr", "idp_id": null,
+            "logged_in_at": 1_800_000_000, "last_seen": 1_800_000_060, "address": "192.0.2.1", "user_agent": "curl",
+            "name": name, "knew": 1_800_000_000, "provider": "f", "name_at_provider": name,
+        });
+        let session: LiveSession = serde_json::from_value(kept).unwrap();
+        let mut shown = Vec::new();
+        print_json(&[session], &mut shown).unwrap();
+        let shown = String::from_utf8(shown).unwrap();
+        assert_eq!(
+            shown,
+            "{\"session\":\"abc\",\"host\":\"paie.test\",\"sub\":\"s-1\",\"email\":\"a@example.fr\",\"idp_id\":null,\
+             \"logged_in_at\":1800000000,\"last_seen\":1800000060,\"address\":\"192.0.2.1\",\"user_agent\":\"curl\"}\n"
+        );
     }
 
     #[test]
