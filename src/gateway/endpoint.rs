@@ -31,6 +31,10 @@ pub use provider_logout::too_long as too_long_logout_token;
 /// The logout form is one short field; a logout token may bring a certificate.
 pub const MAX_FORM: usize = 8192;
 
+/// A new key is published half a minute before it signs, less the five seconds in which a gateway finds it: no cache may
+/// lack it by then.
+const JWKS_CACHE_CONTROL: &str = "public, max-age=20";
+
 /// Why a login fails that nothing is wrong with.
 const STORE_UNAVAILABLE: &str = "store_unavailable";
 
@@ -302,7 +306,7 @@ impl Desk<'_> {
                 status: StatusCode::OK,
                 headers: vec![
                     (CONTENT_TYPE, HeaderValue::from_static("application/jwk-set+json")),
-                    (CACHE_CONTROL, HeaderValue::from_static("public, max-age=300")),
+                    (CACHE_CONTROL, HeaderValue::from_static(JWKS_CACHE_CONTROL)),
                     (ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")),
                 ],
                 body: keys.jwks().to_owned().into(),

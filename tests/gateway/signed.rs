@@ -3,6 +3,8 @@
 
 use std::collections::HashSet;
 
+use portillon::crypto::key_ring::TAKES_EFFECT_AFTER;
+
 use crate::harness::proof::{Keys, verify_assertion, verify_request};
 use crate::harness::upstream::Received;
 use crate::harness::{Agent, Browser, HOME, PAIE, Plan, Request, Who, World};
@@ -208,6 +210,9 @@ async fn the_keys_are_published_without_a_session_and_without_secrets() {
         assert_eq!(response.status, 200);
         let kind = response.header("content-type").unwrap_or_default();
         assert!(kind.starts_with("application/jwk-set+json") || kind.starts_with("application/json"), "{kind}");
+        let (_, seconds) = response.header("cache-control").unwrap().split_once("max-age=").unwrap();
+        // A running gateway looks for new keys every five seconds.
+        assert!(seconds.parse::<u64>().unwrap() + 5 < TAKES_EFFECT_AFTER.as_secs(), "a cache lacks the key that signs");
         let keys = Keys::new(&response.text());
         let types: HashSet<_> = keys.jwks.iter().map(|jwk| jwk["kty"].as_str().unwrap().to_owned()).collect();
         assert_eq!(types, HashSet::from(["OKP".to_owned(), "EC".to_owned()]));
