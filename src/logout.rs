@@ -58,9 +58,13 @@ pub struct Ending {
 
 impl Ending {
     /// Waits until the store knows, for a second at most: nothing is answered before. A store that is down is told later.
-    pub async fn settled(self) -> Ended {
+    pub async fn settled(self, request_id: &str) -> Ended {
         if !self.durable.kept().await {
-            tracing::warn!(reason = "logout_unwritten", "a session ended here, and elsewhere once the store answers");
+            tracing::warn!(
+                request_id,
+                reason = "logout_unwritten",
+                "a session ended here, and elsewhere once the store answers"
+            );
         }
         self.ended
     }

@@ -281,7 +281,7 @@ impl Desk<'_> {
         let ending = end_session(self.site, &self.visit.host, session, &self.visit.cookies);
         tracing::info!(request_id = self.request_id, session = session.pseudonym(), "logged out");
         self.note(Action::Logout, true, reason, Some(session));
-        let ended = ending.settled().await;
+        let ended = ending.settled(self.request_id).await;
         Reply::see_other(&ended.location, "logged_out").with_cookies(ended.cookies)
     }
 

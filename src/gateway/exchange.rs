@@ -232,7 +232,7 @@ impl Exchange {
     /// None in practice (see [`respond::turn_into_logout`]).
     pub async fn end_session(&mut self, head: &mut ResponseHeader) -> Result<()> {
         let Some(ending) = self.logged_out_by_application() else { return Ok(()) };
-        let ended = ending.settled().await;
+        let ended = ending.settled(&self.request_id).await;
         self.logged_out = true;
         respond::turn_into_logout(head, ended)
     }
@@ -270,7 +270,7 @@ impl Exchange {
             return None;
         }
         if let Some(ending) = self.logged_out_by_application() {
-            let ended = ending.settled().await;
+            let ended = ending.settled(&self.request_id).await;
             // The agent asked to leave: that the application failed must not keep them in.
             return Some(Reply::see_other(&ended.location, "logout_path").with_cookies(ended.cookies));
         }

@@ -137,9 +137,9 @@ impl Failure {
     /// outlasts; and a login in another tab ends what this one was given.
     fn is_stale(&self) -> bool {
         match self {
-            Self::Verification(LoginError::TokenEndpoint { error }) => error == "invalid_grant",
             Self::Verification(LoginError::UserInfo(problem)) => *problem == UserInfoProblem::Status(401),
-            _ => false,
+            Self::Verification(error) => error.is_invalid_grant(),
+            Self::Provider { .. } => false,
         }
     }
 }

@@ -1,8 +1,6 @@
 //! Logouts that begin at the provider: it says so itself (OpenID Connect Back-Channel Logout 1.0), or has the browser say
 //! so in a frame of its own page (OpenID Connect Front-Channel Logout 1.0).
 
-use std::sync::Arc;
-
 use http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
@@ -10,8 +8,7 @@ use http::{HeaderValue, StatusCode};
 use serde_json::json;
 
 use super::super::respond::Reply;
-use super::Desk;
-use crate::logout;
+use super::{Desk, end_session};
 use crate::oidc::{LogoutToken, LogoutTokenError, Whose};
 use crate::page;
 use crate::session::AtProvider;
@@ -122,18 +119,15 @@ impl Desk<'_> {
         if !ours {
             return self.framed(StatusCode::BAD_REQUEST, "front_channel_refused");
         }
-        let (_, durable) = self.site.sessions.end(session, &self.visit.cookies, &self.visit.host.context);
-        self.site.services.refresher.end(session.login(), Arc::clone(&self.visit.host.provider.provider));
-        if !durable.kept().await {
-            tracing::warn!(reason = "logout_unwritten", "a session ended here, and elsewhere once the store answers");
-        }
+        let ending = end_session(self.site, &self.visit.host, session, &self.visit.cookies);
         tracing::info!(
             request_id = self.request_id,
             session = session.pseudonym(),
             "logged out by the provider's page"
         );
         self.note(Action::Logout, true, "front_channel_logout", Some(session));
-        self.framed(StatusCode::OK, "front_channel_logout").with_cookies(logout::forget(&self.visit.cookies))
+        let ended = ending.settled(self.request_id).await;
+        self.framed(StatusCode::OK, "front_channel_logout").with_cookies(ended.cookies)
     }
 
     /// An empty page that the provider, and nobody else, may frame.
