@@ -13,6 +13,7 @@ use http::HeaderValue;
 use crate::clock::{Clock, Timestamp};
 use crate::crypto::key_ring::KeyRings;
 use crate::crypto::{from_base64url, random_token};
+use crate::session::Session;
 use crate::session::cookie::OwnCookies;
 use crate::store::records::{Key, RecordError, Records, Table};
 
@@ -103,13 +104,30 @@ impl FormId {
     }
 }
 
+/// An agent: a `sub` is one agent's at one provider.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Agent<'a> {
+    /// The provider's fingerprint.
+    pub provider: &'a str,
+    /// The agent's `sub` there.
+    pub sub: &'a str,
+}
+
+impl<'a> Agent<'a> {
+    /// The agent of a session.
+    #[must_use]
+    pub fn of(session: &'a Session) -> Self {
+        Self { provider: &session.at_provider().provider, sub: session.claims().sub() }
+    }
+}
+
 /// Whose a form is: an agent at a host, in a browser.
 #[derive(Clone, Copy, Debug)]
 pub struct Owner<'a> {
     /// The host, with the provider that its agents log in at.
     pub host: &'a str,
-    /// The agent's `sub`.
-    pub sub: &'a str,
+    /// The agent.
+    pub agent: Agent<'a>,
     /// The browser, as its cookie tells.
     pub browser: &'a Browser,
 }
@@ -132,8 +150,8 @@ impl Stash {
 
     /// Room for a form of an agent's, of at most `size` bytes, before it is read; none where there is none. What the
     /// agent has sent already goes for it once it is kept.
-    pub async fn reserve(&self, sub: &str, size: usize, settings: &Settings) -> Option<Reservation> {
-        self.ledger.reserve(sub, size, settings).await
+    pub async fn reserve(&self, agent: Agent<'_>, size: usize, settings: &Settings) -> Option<Reservation> {
+        self.ledger.reserve(agent, size, settings).await
     }
 
     /// Makes `room` for a form that turns out to have `size` bytes; whether there is that much.
@@ -155,7 +173,7 @@ impl Stash {
     ) -> Result<FormId, RecordError> {
         let (id, now) = (FormId(random_token::<16>()), self.clock.now());
         let (key, until) = (id.key(), now.plus(keep));
-        let entry = Entry { sub: owner.sub.to_owned(), size: form.body.len(), until, sent_at: None };
+        let entry = Entry::new(owner.agent, form.body.len(), until, None);
         // First, so that no form is kept that does not count.
         let replaced = room.settle(key, entry).await?;
         if let Err(error) = self.records.put(Table::Stash, &key, &Record::new(form, owner, now, until), until).await {
@@ -192,9 +210,8 @@ impl Stash {
     }
 
     /// Notes that a form is being sent: from now on it makes room where its agent needs some.
-    pub async fn sent(&self, id: &FormId, sub: &str, kept: &Kept) {
-        let (size, sent_at) = (kept.form.body.len(), Some(self.clock.now()));
-        let entry = Entry { sub: sub.to_owned(), size, until: kept.until, sent_at };
+    pub async fn sent(&self, id: &FormId, agent: Agent<'_>, kept: &Kept) {
+        let entry = Entry::new(agent, kept.form.body.len(), kept.until, Some(self.clock.now()));
         // Where that cannot be noted, the agent is not told so later: nothing worse.
         let _ = self.ledger.note(id.key(), entry).await;
     }

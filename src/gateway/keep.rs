@@ -12,7 +12,7 @@ use super::resend;
 use super::respond::Reply;
 use super::site::Site;
 use crate::page::{Format, Language, Message};
-use crate::stash::{Form, FormId, Owner, Reservation, Settings};
+use crate::stash::{Agent, Form, FormId, Owner, Reservation, Settings};
 
 /// How long a form may take to arrive.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -28,9 +28,9 @@ const FIRST_ROOM: usize = 64 * 1024;
 /// The agent is gone.
 pub(super) async fn keep(session: &mut Session, site: &Site, keep: Keep, request_id: &str) -> Result<Reply> {
     let Some(most) = most(&keep, &site.stash) else { return Ok(keep.otherwise) };
-    let (stash, sub) = (&site.services.stash, keep.session.claims().sub());
+    let (stash, agent) = (&site.services.stash, Agent::of(&keep.session));
     let manner = (format(keep.visit.kind), keep.visit.language);
-    let (body, room) = match timeout(DEADLINE, received(session, site, most, sub)).await {
+    let (body, room) = match timeout(DEADLINE, received(session, site, most, agent)).await {
         Ok(received) => match received? {
             Received::Form(body, room) => (body, room),
             // Its session has expired meanwhile: its form is kept already.
@@ -47,7 +47,7 @@ pub(super) async fn keep(session: &mut Session, site: &Site, keep: Keep, request
     };
     let host = keep.visit.host.context.as_str();
     let browser = stash.browser(&keep.visit.cookies, host);
-    let owner = Owner { host, sub, browser: &browser };
+    let owner = Owner { host, agent, browser: &browser };
     match stash.keep(Form { body, ..keep.form }, owner, site.stash.keep, room).await {
         Ok(id) => {
             let cookie = stash.cookie(&browser, host, site.stash.keep);
@@ -84,10 +84,10 @@ enum Received {
 }
 
 /// Reads a body of at most `most` bytes. What may be a click takes no room before it turns out to be none.
-async fn received(session: &mut Session, site: &Site, most: usize, sub: &str) -> Result<Received> {
+async fn received(session: &mut Session, site: &Site, most: usize, agent: Agent<'_>) -> Result<Received> {
     let mut room = None;
     if most > resend::LONGEST {
-        room = with_room(site, sub, None, most.min(FIRST_ROOM)).await;
+        room = with_room(site, agent, None, most.min(FIRST_ROOM)).await;
         if room.is_none() {
             return Ok(Received::NoRoom);
         }
@@ -103,7 +103,7 @@ async fn received(session: &mut Session, site: &Site, most: usize, sub: &str) ->
             return Ok(Received::TooLong);
         }
         if room.is_some() {
-            room = with_room(site, sub, room, body.len().next_power_of_two().min(most)).await;
+            room = with_room(site, agent, room, body.len().next_power_of_two().min(most)).await;
             if room.is_none() {
                 return Ok(Received::NoRoom);
             }
@@ -112,15 +112,15 @@ async fn received(session: &mut Session, site: &Site, most: usize, sub: &str) ->
     if let Some(id) = resend::named(&body) {
         return Ok(Received::Click(id));
     }
-    let room = with_room(site, sub, room, body.len()).await;
+    let room = with_room(site, agent, room, body.len()).await;
     Ok(room.map_or(Received::NoRoom, |room| Received::Form(body.freeze(), room)))
 }
 
 /// Room for at least `size` bytes; none where there is none.
-async fn with_room(site: &Site, sub: &str, room: Option<Reservation>, size: usize) -> Option<Reservation> {
+async fn with_room(site: &Site, agent: Agent<'_>, room: Option<Reservation>, size: usize) -> Option<Reservation> {
     let stash = &site.services.stash;
     match room {
-        None => stash.reserve(sub, size, &site.stash).await,
+        None => stash.reserve(agent, size, &site.stash).await,
         Some(room) if size <= room.size() => Some(room),
         Some(mut room) => stash.grow(&mut room, size, &site.stash).then_some(room),
     }

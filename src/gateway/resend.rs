@@ -19,7 +19,7 @@ use super::short_body;
 use super::site::Site;
 use crate::page::{Format, Language, Message};
 use crate::session::cookie::OwnCookies;
-use crate::stash::{FormId, Kept, Owner};
+use crate::stash::{Agent, FormId, Kept, Owner};
 use crate::store::records::RecordError;
 
 /// The field of a click that names the form.
@@ -109,10 +109,10 @@ async fn find(
 ) -> std::result::Result<Option<Resent>, RecordError> {
     let stash = &exchange.site.services.stash;
     let host = forward.route.host.context.as_str();
-    let Some((agent, browser)) = forward.permit.session().zip(stash.known_browser(cookies, host)) else {
+    let Some((session_of, browser)) = forward.permit.session().zip(stash.known_browser(cookies, host)) else {
         return Ok(None);
     };
-    let owner = Owner { host, sub: agent.claims().sub(), browser: &browser };
+    let owner = Owner { host, agent: Agent::of(session_of), browser: &browser };
     let kept = stash.find(id, owner).await?;
     let here = kept.filter(|kept| kept.form.target.as_bytes() == session.req_header().raw_path());
     Ok(here.map(|kept| Resent { id: id.clone(), kept }))
@@ -125,8 +125,8 @@ async fn find(
 /// None in practice: the values came in a head.
 pub(super) async fn adapt(head: &mut RequestHeader, exchange: &Exchange) -> Result<()> {
     let Some(Resent { id, kept }) = &exchange.resent else { return Ok(()) };
-    if let Some(agent) = exchange.forwarded()?.permit.session() {
-        exchange.site.services.stash.sent(id, agent.claims().sub(), kept).await;
+    if let Some(session) = exchange.forwarded()?.permit.session() {
+        exchange.site.services.stash.sent(id, Agent::of(session), kept).await;
     }
     let form = &kept.form;
     head.remove_header(&TRANSFER_ENCODING);

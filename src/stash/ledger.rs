@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
-use super::Settings;
+use super::{Agent, Settings};
 use crate::clock::Timestamp;
 use crate::store::records::{Key, LIMIT, RecordError, Records, Table};
 
@@ -44,7 +44,7 @@ struct Books {
 /// The room of a form that is being read.
 #[derive(Debug)]
 struct Reserved {
-    sub: String,
+    whose: Whose,
     size: usize,
     /// The forms that go for it once it is kept. They take no room meanwhile.
     replaces: Vec<Key>,
@@ -60,10 +60,29 @@ struct Noted {
 /// The record beside a form.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(super) struct Entry {
-    pub(super) sub: String,
+    whose: Whose,
     pub(super) size: usize,
     pub(super) until: Timestamp,
     pub(super) sent_at: Option<Timestamp>,
+}
+
+/// An agent, see [`Agent`].
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+struct Whose {
+    provider: String,
+    sub: String,
+}
+
+impl From<Agent<'_>> for Whose {
+    fn from(Agent { provider, sub }: Agent<'_>) -> Self {
+        Self { provider: provider.to_owned(), sub: sub.to_owned() }
+    }
+}
+
+impl Entry {
+    pub(super) fn new(agent: Agent<'_>, size: usize, until: Timestamp, sent_at: Option<Timestamp>) -> Self {
+        Self { whose: agent.into(), size, until, sent_at }
+    }
 }
 
 /// Room for one form, given back when this is dropped.
@@ -80,11 +99,16 @@ impl Ledger {
     }
 
     /// Room for a form; none where there is none.
-    pub(super) async fn reserve(self: &Arc<Self>, sub: &str, size: usize, settings: &Settings) -> Option<Reservation> {
+    pub(super) async fn reserve(
+        self: &Arc<Self>,
+        agent: Agent<'_>,
+        size: usize,
+        settings: &Settings,
+    ) -> Option<Reservation> {
         self.catch_up().await;
         let mut books = self.books();
         books.forget_expired(self.records.clock().now());
-        let number = books.reserve(sub, size, settings.max_total)?;
+        let number = books.reserve(agent.into(), size, settings.max_total)?;
         drop(books);
         Some(Reservation { ledger: Arc::clone(self), number, size })
     }
@@ -156,17 +180,17 @@ impl Books {
         self.kept.retain(|_, noted| now < noted.entry.until);
     }
 
-    fn number_of(&self, sub: &str) -> usize {
-        self.forms().filter(|(other, _)| *other == sub).count()
+    fn number_of(&self, whose: &Whose) -> usize {
+        self.forms().filter(|(other, _)| *other == whose).count()
     }
 
     fn total(&self) -> usize {
         self.forms().fold(0, |total, (_, size)| total.saturating_add(size))
     }
 
-    fn forms(&self) -> impl Iterator<Item = (&str, usize)> {
-        let kept = self.staying().map(|(_, entry)| (entry.sub.as_str(), entry.size));
-        kept.chain(self.reserved.values().map(|reserved| (reserved.sub.as_str(), reserved.size)))
+    fn forms(&self) -> impl Iterator<Item = (&Whose, usize)> {
+        let kept = self.staying().map(|(_, entry)| (&entry.whose, entry.size));
+        kept.chain(self.reserved.values().map(|reserved| (&reserved.whose, reserved.size)))
     }
 
     /// The forms that go for no other.
@@ -175,9 +199,9 @@ impl Books {
         self.kept.iter().filter(move |(key, _)| !goes(key)).map(|(key, noted)| (key, &noted.entry))
     }
 
-    fn reserve(&mut self, sub: &str, size: usize, most: usize) -> Option<u64> {
+    fn reserve(&mut self, whose: Whose, size: usize, most: usize) -> Option<u64> {
         self.next += 1;
-        self.reserved.insert(self.next, Reserved { sub: sub.to_owned(), size: 0, replaces: Vec::new() });
+        self.reserved.insert(self.next, Reserved { whose, size: 0, replaces: Vec::new() });
         let has_room = self.resize(self.next, size, most);
         if !has_room {
             self.reserved.remove(&self.next);
@@ -188,10 +212,10 @@ impl Books {
     /// Makes room for `size` bytes, among `most` in all: what its agent has sent goes for what they have not. Whether there
     /// is that much; where there is not, nothing goes.
     fn resize(&mut self, number: u64, size: usize, most: usize) -> bool {
-        let Some(Reserved { sub, size: before, replaces }) = self.reserved.get(&number) else { return false };
-        let (sub, before, known) = (sub.clone(), *before, replaces.len());
-        while self.number_of(&sub) > PER_AGENT || self.total().saturating_sub(before).saturating_add(size) > most {
-            let oldest = self.oldest_sent(&sub);
+        let Some(Reserved { whose, size: before, replaces }) = self.reserved.get(&number) else { return false };
+        let (whose, before, known) = (whose.clone(), *before, replaces.len());
+        while self.number_of(&whose) > PER_AGENT || self.total().saturating_sub(before).saturating_add(size) > most {
+            let oldest = self.oldest_sent(&whose);
             let Some(reserved) = self.reserved.get_mut(&number) else { return false };
             let Some(oldest) = oldest else {
                 reserved.replaces.truncate(known);
@@ -205,8 +229,8 @@ impl Books {
         })
     }
 
-    fn oldest_sent(&self, sub: &str) -> Option<Key> {
-        let own = self.staying().filter(|(_, entry)| entry.sub == sub);
+    fn oldest_sent(&self, whose: &Whose) -> Option<Key> {
+        let own = self.staying().filter(|(_, entry)| entry.whose == *whose);
         let sent = own.filter_map(|(key, entry)| Some((entry.sent_at?, *key)));
         sent.min_by_key(|(sent_at, _)| *sent_at).map(|(_, key)| key)
     }

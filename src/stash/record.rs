@@ -59,7 +59,7 @@ impl Record {
         let field = |value: Option<HeaderValue>| value.map(|value| value.as_bytes().to_vec());
         Self {
             host: owner.host.to_owned(),
-            sub: owner.sub.to_owned(),
+            sub: owner.agent.sub.to_owned(),
             browser: *owner.browser.secret(),
             at,
             until,
@@ -73,7 +73,7 @@ impl Record {
     }
 
     pub(super) fn is_of(&self, owner: Owner<'_>) -> bool {
-        self.host == owner.host && self.sub == owner.sub && equal(&self.browser, owner.browser.secret())
+        self.host == owner.host && self.sub == owner.agent.sub && equal(&self.browser, owner.browser.secret())
     }
 
     pub(super) fn into_form(self) -> Form {

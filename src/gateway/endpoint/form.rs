@@ -11,7 +11,7 @@ use crate::gateway::respond::Reply;
 use crate::login::{Aim, ReturnTo};
 use crate::page::{FormView, Message};
 use crate::session::Session;
-use crate::stash::{self, Browser, FormId, Kept, Owner};
+use crate::stash::{self, Agent, Browser, FormId, Kept, Owner};
 use crate::store::records::RecordError;
 
 impl Desk<'_> {
@@ -91,7 +91,7 @@ impl Desk<'_> {
     }
 
     fn owner<'a>(&'a self, session: &'a Session, browser: &'a Browser) -> Owner<'a> {
-        Owner { host: &self.visit.host.context, sub: session.claims().sub(), browser }
+        Owner { host: &self.visit.host.context, agent: Agent::of(session), browser }
     }
 }
 
