@@ -201,5 +201,5 @@ fn client(about: &str, settings: &Settings, redeemed: impl FnOnce() -> Result<()
 
 async fn redeem(provider: &Provider) -> Result<(), LoginError> {
     let answer = AuthorizationAnswer { code: NO_CODE, iss: Some(&provider.settings().issuer) };
-    provider.redeem(&answer, "https://doctor.invalid/", NO_CODE, NO_CODE).await.map(drop)
+    provider.redeem(&answer, "https://doctor.invalid/", NO_CODE, NO_CODE, None).await.map(drop)
 }

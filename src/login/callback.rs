@@ -230,8 +230,9 @@ async fn judged(code: &str, answer: &Answer, attempt: Attempt, context: &Context
 
 async fn redeem(code: &str, iss: Option<&str>, attempt: &Attempt, context: &Context<'_>) -> Result<Login, LoginError> {
     let answer = AuthorizationAnswer { code, iss };
+    let Attempt { nonce, code_verifier, aim, .. } = attempt;
     let authenticated =
-        context.provider.redeem(&answer, context.redirect_uri, &attempt.nonce, &attempt.code_verifier).await?;
+        context.provider.redeem(&answer, context.redirect_uri, nonce, code_verifier, aim.wishes.max_age).await?;
     let at_provider = AtProvider { provider: context.provider.fingerprint(), sid: authenticated.sid.clone() };
     let Authenticated { claims, authenticated_at, id_token, refresh_token, .. } = authenticated;
     Ok(Login { at_provider, claims, authenticated_at, id_token, refresh_token, continues: None })

@@ -51,12 +51,14 @@ impl IdToken {
         self.claims.get("acr").and_then(Value::as_str)
     }
 
-    /// When the agent authenticated (`auth_time`): `now` where the token does not say, or says later; before any time where
-    /// what it says cannot be read.
-    pub(super) fn auth_time(&self, now: Timestamp) -> Timestamp {
-        match claim_set::numeric_date(&self.claims, "auth_time") {
-            Ok(time) => time.unwrap_or(now).min(now),
-            Err(_) => Timestamp::default(),
+    /// When the agent authenticated (`auth_time`): `now` where the token says later, or does not say though `max_age` was
+    /// asked for, which makes it owe the claim (section 2). Before any time where nobody asked, or where what it says
+    /// cannot be read.
+    pub(super) fn auth_time(&self, max_age: Option<Duration>, now: Timestamp) -> Timestamp {
+        match (claim_set::numeric_date(&self.claims, "auth_time"), max_age) {
+            (Ok(Some(time)), _) => time.min(now),
+            (Ok(None), Some(_)) => now,
+            (Ok(None), None) | (Err(_), _) => Timestamp::default(),
         }
     }
 }
@@ -360,9 +362,13 @@ mod tests {
     #[test]
     fn auth_time_is_believed_only_where_it_makes_a_login_older() {
         let now = Timestamp::from_secs(NOW);
-        let auth_time = |value: Option<Value>| with_claim("auth_time", value).unwrap().auth_time(now).as_secs();
-        assert_eq!(auth_time(None), NOW);
+        let asked = Some(Duration::from_secs(300));
+        let told =
+            |value: Option<Value>, max_age| with_claim("auth_time", value).unwrap().auth_time(max_age, now).as_secs();
+        let auth_time = |value| told(value, asked);
+        assert_eq!((told(None, asked), told(None, None)), (NOW, 0), "it is owed only where `max_age` was asked for");
         assert_eq!((auth_time(Some(json!(NOW - 900))), auth_time(Some(json!(NOW + 900)))), (NOW - 900, NOW));
+        assert_eq!(told(Some(json!(NOW - 900)), None), NOW - 900);
         for unreadable in [json!("now"), json!(-1), json!(null), json!([NOW])] {
             assert_eq!(auth_time(Some(unreadable)), 0);
         }

@@ -147,7 +147,7 @@ impl Provider {
 
     /// Turns a code into the agent's verified claims. The code is sent once, whatever happens.
     ///
-    /// `redirect_uri`, `nonce` and `code_verifier` are those of the authorization request.
+    /// `redirect_uri`, `nonce`, `code_verifier` and `max_age` are those of the authorization request.
     ///
     /// # Errors
     ///
@@ -158,6 +158,7 @@ impl Provider {
         redirect_uri: &str,
         nonce: &str,
         code_verifier: &str,
+        max_age: Option<Duration>,
     ) -> Result<Authenticated, LoginError> {
         let snapshot = self.discovery.current().await.map_err(LoginError::Unavailable)?;
         self.check_iss(Some(&snapshot.metadata), answer.iss)?;
@@ -166,7 +167,7 @@ impl Provider {
         let user_info = self.user_info(&snapshot, &tokens.access_token).await?;
         user_info::check(&user_info, &id_token.sub)?;
         let claims = pivot::claims(&id_token, &user_info, (&self.settings.required, &self.settings.denied))?;
-        let authenticated_at = id_token.auth_time(self.clock.now());
+        let authenticated_at = id_token.auth_time(max_age, self.clock.now());
         let sid = id_token.claims.get("sid").and_then(logout_token::identifier).map(str::to_owned);
         let Tokens { id_token, refresh_token, .. } = tokens;
         Ok(Authenticated { claims, authenticated_at, id_token, sid, refresh_token })

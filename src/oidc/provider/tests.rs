@@ -64,7 +64,7 @@ impl Scene {
     }
 
     async fn login_with_iss(&self, iss: Option<&str>) -> Result<Authenticated, LoginError> {
-        self.provider.redeem(&AuthorizationAnswer { code: "c0de", iss }, REDIRECT_URI, NONCE, VERIFIER).await
+        self.provider.redeem(&AuthorizationAnswer { code: "c0de", iss }, REDIRECT_URI, NONCE, VERIFIER, None).await
     }
 
     async fn authorization_url(&self) -> Result<String, LoginError> {
@@ -250,7 +250,7 @@ async fn answers_are_bounded_in_size_and_time() {
         (Reply::Trickle, CallError::Timeout),
     ] {
         op.reply("/token", reply);
-        let refused = provider.redeem(&answer, REDIRECT_URI, NONCE, VERIFIER).await.unwrap_err();
+        let refused = provider.redeem(&answer, REDIRECT_URI, NONCE, VERIFIER, None).await.unwrap_err();
         let failed = ProviderError::Call { endpoint: "token_endpoint", error: expected };
         assert_eq!(refused, LoginError::Unavailable(failed));
     }
