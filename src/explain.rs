@@ -9,6 +9,7 @@ use http::Method;
 use crate::clock::Timestamp;
 use crate::config::{Config, RouteConfig};
 use crate::identity::{Claims, IdentityHeaders};
+use crate::logout::is_logout;
 use crate::oidc::Levels;
 use crate::policy::{Circumstances, Examined, Facts, PublicRule, Refusal};
 use crate::route::{Authority, Lookup, PageUrl, RequestPath, Table};
@@ -190,10 +191,8 @@ impl<'c> Explainer<'c> {
             }
             Err(refusal) => {
                 let query = question.url.query.as_deref();
-                let is_logout = path
-                    .canonical()
-                    .is_some_and(|path| route.logout_paths.iter().any(|logout| logout.matches(path, query)));
-                let step_up = self.step_up(route, refusal, &facts).filter(|_| !is_logout);
+                let step_up =
+                    self.step_up(route, refusal, &facts).filter(|_| !is_logout(&route.logout_paths, path, query));
                 let outcome = if step_up.is_some() { Outcome::StepUp } else { Outcome::Refuse };
                 Answer { outcome, examined, reasons: refusal.reasons(), step_up, ..on }
             }

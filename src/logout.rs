@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Timestamp;
 use crate::crypto::aead::Purpose;
 use crate::crypto::key_ring::KeyRing;
+use crate::route::RequestPath;
 use crate::secret::Secret;
 use crate::session::cookie::{self, OwnCookies};
 use crate::session::{LoginId, Session, Sessions};
@@ -19,7 +20,7 @@ const RETURN: Purpose = Purpose::new("logout return");
 /// A path of the application's own that also ends the session (`logout_paths`).
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct LogoutPath {
-    /// The canonical path, exactly (see [`RequestPath::canonical`](crate::route::RequestPath::canonical)).
+    /// The canonical path, exactly (see [`RequestPath::canonical`]).
     pub path: String,
     /// Parameters that the query must contain, in any order, where there are some.
     pub query: Option<String>,
@@ -33,6 +34,15 @@ impl LogoutPath {
         let given = || pairs(query.unwrap_or_default());
         self.path == path && self.query.as_deref().is_none_or(|required| contains_all(&given(), &pairs(required)))
     }
+}
+
+/// Whether a request is one of these logouts of an application.
+#[must_use]
+pub fn is_logout(paths: &[LogoutPath], path: &RequestPath<'_>, query: Option<&str>) -> bool {
+    // Java applications write `;jsessionid=…` behind the path of such links too.
+    let before_parameters = || path.raw().split(';').next().unwrap_or_default();
+    let path = path.canonical().unwrap_or_else(before_parameters);
+    paths.iter().any(|logout| logout.matches(path, query))
 }
 
 fn contains_all<T: PartialEq>(given: &[T], required: &[T]) -> bool {
@@ -138,6 +148,14 @@ pub fn forget(cookies: &OwnCookies) -> Vec<HeaderValue> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn parameters_of_the_path_do_not_hide_a_logout() {
+        let paths = [LogoutPath { path: "/bye".to_owned(), query: None }];
+        let leads_out = |path: &str| is_logout(&paths, &RequestPath::new(path), None);
+        assert!(leads_out("/bye") && leads_out("/bye;jsessionid=1"));
+        assert!(!leads_out("/bye/x;y") && !leads_out("/x;/bye"));
+    }
 
     #[test]
     fn a_logout_path_is_exact_and_its_query_is_contained() {

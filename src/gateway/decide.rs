@@ -12,6 +12,7 @@ use crate::crypto::aead::OpenError;
 use crate::identity::Claims;
 use crate::live::Client;
 use crate::login::{ReturnTo, rounds};
+use crate::logout::is_logout;
 use crate::oidc::Wishes;
 use crate::page::{AgentView, Format, Language, LoopCause, Message};
 use crate::policy::{Circumstances, Permit};
@@ -287,15 +288,12 @@ impl Desk<'_, '_> {
 
     /// Whether this is the application's own logout.
     fn is_logout(&self, route: &Route) -> bool {
-        // Java applications write `;jsessionid=…` behind the path of such links too.
-        let before_parameters = || self.request.path.raw().split(';').next().unwrap_or_default();
-        let path = self.request.path.canonical().unwrap_or_else(before_parameters);
         let asked_by_agent = match self.request.kind() {
             Kind::Form | Kind::Navigation => true,
             Kind::Frame | Kind::Script => !self.request.is_cross_site(),
             Kind::Subresource => false,
         };
-        asked_by_agent && route.logout_paths.iter().any(|logout| logout.matches(path, self.request.query))
+        asked_by_agent && is_logout(&route.logout_paths, &self.request.path, self.request.query)
     }
 
     fn unauthenticated(&self, route: &Arc<Route>, opened: Opened) -> Decision {
