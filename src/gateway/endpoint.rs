@@ -315,13 +315,14 @@ impl Desk<'_> {
         )
     }
 
-    /// A login that ended on an endpoint of ours would log out, loop, or show nothing of use, but for pages about the agent.
+    /// A login that ended on an endpoint of ours would log out, loop, or show nothing of use, but for pages about the agent
+    /// and the way back to another host.
     fn outside_prefix(&self, return_to: ReturnTo) -> ReturnTo {
         let path = return_to.as_str();
         let ours = path.starts_with(&self.site.prefix)
             || path.split('?').next() == Some(self.visit.host.provider.redirect_path.as_str());
         let page = path == self.site.endpoint("me") || (path == self.site.prefix && !self.site.portal.is_empty());
-        if ours && !page { ReturnTo::root() } else { return_to }
+        if ours && !page && self.asking_host(&return_to).is_none() { ReturnTo::root() } else { return_to }
     }
 
     /// What takes a session away that will never open again.

@@ -121,10 +121,7 @@ impl Tile {
         let request = Circumstances { client: viewer.client, method: &Method::GET, path: &path, now: viewer.now };
         match Permit::agent(&route.rules, viewer.session, request) {
             Ok(_) => Some(Access::Open),
-            Err(refusal) => {
-                let query = self.first_page.query.as_deref().unwrap_or_default();
-                route.step_up(refusal, viewer.session, (request, query)).map(|_| Access::StepUp)
-            }
+            Err(refusal) => route.step_up(refusal, viewer.session, request).map(|_| Access::StepUp),
         }
     }
 

@@ -18,20 +18,16 @@ impl Route {
         }
     }
 
-    /// What a login must bring for a request that was refused to the agent of `session`; none where no login would help.
+    /// What a login must bring for a request that was refused to the agent of `session`; none where no login would help. A
+    /// link does not decide as whom somebody goes on who is logged in: its hints are not among it.
     #[must_use]
-    pub fn step_up(
-        &self,
-        refusal: Refusal<'_>,
-        session: &Session,
-        (request, query): (Circumstances<'_>, &str),
-    ) -> Option<Wishes> {
+    pub fn step_up(&self, refusal: Refusal<'_>, session: &Session, request: Circumstances<'_>) -> Option<Wishes> {
         let accepted = &self.host.provider.provider.settings().acr_values;
         let levels = match refusal {
             Refusal::Denied(_) => return None,
             Refusal::NotAllowed(_) => self.rules.step_up(&request.of(session.claims()), accepted)?,
             Refusal::Outdated => Levels::default(),
         };
-        Some(Wishes { levels, ..self.wishes(query) })
+        Some(Wishes { levels, max_age: self.rules.max_age, hints: self.asks.hints.clone() })
     }
 }

@@ -99,7 +99,7 @@ impl Hint {
         let (fits, form) = match self {
             Self::Idp => (is_visible(value), "1 to 256 visible ASCII characters"),
             Self::Login if agent_connect => (is_email(value), "an e-mail address"),
-            Self::Login => (is_line(value), "1 to 256 characters, none of them a control character"),
+            Self::Login => (is_line(value), "1 to 256 bytes of UTF-8, no control character among them"),
             Self::Prompt if agent_connect => (["consent", "login", SILENT].contains(&value), "consent, login or none"),
             Self::Prompt => (
                 ["consent", "login", SILENT, "select_account"].contains(&value),
@@ -193,7 +193,7 @@ fn is_visible(text: &str) -> bool {
 }
 
 fn is_line(text: &str) -> bool {
-    !text.is_empty() && text.chars().take(257).count() <= 256 && !text.contains(char::is_control)
+    (1..=256).contains(&text.len()) && !text.contains(char::is_control)
 }
 
 /// The addresses that every checker of addresses takes: letters, digits and `._%+-`, one `@`, a domain of several labels.
@@ -265,6 +265,8 @@ mod tests {
             (Hint::Login, AgentConnect, "a@localhost", false),
             (Hint::Login, OpenId, "zoë", true),
             (Hint::Login, OpenId, "a\u{0}", false),
+            (Hint::Login, OpenId, &"é".repeat(128), true),
+            (Hint::Login, OpenId, &"é".repeat(129), false),
             (Hint::Prompt, AgentConnect, "login", true),
             (Hint::Prompt, AgentConnect, "select_account", false),
             (Hint::Prompt, OpenId, "select_account", true),

@@ -25,7 +25,9 @@ impl Rules {
         let mut wanted = self.allow.iter().filter_map(|block| self.levels_for(block, facts, accepted));
         let first = wanted.next()?;
         let levels = wanted.fold(first, or);
-        (levels.iter().map(str::len).sum::<usize>() <= MOST_BYTES).then_some(levels)
+        // Held already, beside others that the block wants gone: nobody can ask for less.
+        let is_lacking = !levels.are_held_by(facts.claims);
+        (is_lacking && levels.iter().map(str::len).sum::<usize>() <= MOST_BYTES).then_some(levels)
     }
 
     fn levels_for(&self, block: &Block, facts: &Facts<'_>, accepted: &[String]) -> Option<Levels> {
@@ -189,6 +191,19 @@ mod tests {
             &[&[]],
         ] {
             assert_eq!(wanted(allow, &[], &[]), "", "{allow:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_held_already_beside_what_must_not_be_is_not_asked_for() {
+        let rules = Rules { allow: blocks(&[&[KEY, ("!amr", &["sms"])]]), ..Rules::default() };
+        let path = RequestPath::new("/");
+        let request = Circumstances { client: None, method: &Method::GET, path: &path, now: Timestamp::default() };
+        for (amr, expected) in [(&["pwd", "sms"][..], Some("amr hwk or swk")), (&["pwd", "sms", "hwk"], None)] {
+            let mut claims = Claims::new("s");
+            claims.insert("amr", ClaimValue::List(amr.iter().map(|amr| (*amr).to_owned()).collect()));
+            let levels = rules.step_up(&request.of(&claims), &[]).map(|levels| levels.to_string());
+            assert_eq!(levels.as_deref(), expected, "{amr:?}");
         }
     }
 

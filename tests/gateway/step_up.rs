@@ -645,6 +645,39 @@ async fn how_old_a_login_is_counts_at_every_host_and_a_logout_is_never_kept_wait
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_login_that_did_not_ask_for_a_recent_one_is_none() {
+    let mut plan = Plan::new().await;
+    plan.site.log_in_at(LOGIN);
+    plan.site.route("paie").line("max_age = \"15m\"");
+    let world = plan.start().await;
+    // It is owed only to who asks for `max_age` (OpenID Connect Core 1.0 section 2).
+    world.provider.misbehave(|script| script.id_token.claims = vec![Edit::Remove("auth_time")]);
+    let mut browser = world.browser();
+    assert_eq!(arrives(&world, &mut browser, &Agent::angela(), &format!("https://{DOCS}/")).await.logins(), 1);
+    assert_eq!(arrives(&world, &mut browser, &Agent::angela(), HOME).await.logins(), 1);
+    assert_eq!(world.provider.last(Endpoint::Authorization).parameter("max_age"), Some("900"));
+    assert_eq!(arrives(&world, &mut browser, &Agent::angela(), HOME).await.logins(), 0);
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_who_has_what_the_form_wants_and_more_than_it_takes_is_not_sent_round() {
+    let mut plan = Plan::new().await;
+    plan.site.route("paie").block("allow", "amr = [\"hwk\"]\nnot = { amr = \"sms\" }\npath = \"/signature\"");
+    plan.site.route("paie").block("allow", "method = [\"GET\"]");
+    let world = plan.start().await;
+    let agent = |amr: &[&str]| Agent::angela().with("amr", json!(amr));
+    let mut browser = world.logged_in(&agent(&["pwd"])).await;
+    let answer = browser.send(&parse(SIGN), own_form(SIGN, "application/x-www-form-urlencoded", "motif=x")).await;
+    let said = answer.said();
+    let at = said.find("/.portillon/form?id=").unwrap_or_else(|| panic!("{} {said}", answer.status));
+    world.provider.log_in(&agent(&["pwd", "hwk", "sms"]));
+    let page = browser.open(&format!("https://{PAIE}{}", said[at..].split('"').next().unwrap())).await;
+    assert_eq!((page.status(), page.logins()), (200, 1), "{:?}", page.hops);
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn hints_of_the_configuration_go_with_every_login_of_their_route() {
     let mut plan = Plan::new().await;
     plan.site.set("provider", "siret_hint", "\"11004601800013\"");
@@ -667,6 +700,7 @@ async fn hints_of_the_configuration_go_with_every_login_of_their_route() {
 async fn a_link_sets_the_hints_that_it_may_and_the_application_gets_the_link_as_it_is() {
     let mut plan = Plan::new().await;
     plan.site.route("paie").line("link_hints = [\"login_hint\", \"idp_hint\"]").line("idp_hint = \"fia1v2\"");
+    for_signing(&mut plan);
     let world = plan.start().await;
     let link = "/dossiers?login_hint=zoe%2Bx%40a.fr&idp_hint=%0d%0aX:1&prompt=none&siret_hint=11004601800013&max_age=1";
     world.log_in(&mut world.browser(), &Agent::angela(), &format!("https://{PAIE}{link}")).await;
@@ -680,6 +714,13 @@ async fn a_link_sets_the_hints_that_it_may_and_the_application_gets_the_link_as_
     assert_eq!(browser.open(url).await.status(), 200);
     let asked = world.provider.last(Endpoint::Authorization);
     assert_eq!(["idp_hint", "login_hint"].map(|name| asked.parameter(name)), [Some("fia2"), Some("a@b.fr")]);
+    // Who is logged in goes on as themselves, whatever the link says.
+    world.provider.log_in(&strong());
+    let link = format!("{SIGN}&login_hint=evil%40a.fr&idp_hint=evil");
+    let mut browser = world.logged_in(&weak()).await;
+    arrives(&world, &mut browser, &strong(), &link).await;
+    let asked = world.provider.last(Endpoint::Authorization);
+    assert_eq!(["idp_hint", "login_hint"].map(|name| asked.parameter(name)), [Some("fia1v2"), None]);
     // Another application's links may not.
     let link = format!("https://{DOCS}/?login_hint=zoe%40a.fr");
     world.log_in(&mut world.browser(), &Agent::angela(), &link).await;
@@ -706,6 +747,28 @@ async fn a_silent_login_that_fails_can_be_tried_aloud() {
     let retry = "https://paie.test/.portillon/login?return_to=%2Fx%3Fprompt%3Dnone";
     assert_eq!(browser.open(retry).await.status(), 200);
     assert_eq!(world.provider.last(Endpoint::Authorization).parameter("prompt"), None);
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_silent_login_at_the_login_host_that_fails_keeps_the_page_too() {
+    let mut plan = Plan::new().await;
+    plan.site.log_in_at(LOGIN);
+    plan.site.route("paie").line("link_hints = [\"prompt\"]");
+    let world = plan.start().await;
+    world.provider.misbehave(|script| {
+        script.authorization_response = vec![Edit::Remove("code"), Edit::set("error", "login_required")];
+    });
+    let mut browser = world.browser();
+    let page = browser.open("https://paie.test/x?prompt=none").await;
+    assert_eq!((page.status(), page.logins()), (403, 1), "{}", page.said());
+    world.provider.behave();
+    let html = page.response.text().replace("&#x2f;", "/");
+    let at = html.find("/.portillon/login?return_to=").unwrap_or_else(|| panic!("{html}"));
+    let retry = format!("https://{LOGIN}{}", html[at..].split('"').next().unwrap());
+    world.expects(&Agent::angela(), "GET /x?prompt=none");
+    let page = browser.open(&retry).await;
+    assert_eq!((page.status(), page.url.as_str()), (200, "https://paie.test/x?prompt=none"), "{:?}", page.hops);
     world.finish().await;
 }
 

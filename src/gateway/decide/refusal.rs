@@ -27,8 +27,7 @@ impl Desk<'_, '_> {
             // A login for the sake of a logout would be absurd.
             return Decision::Leave(self.visit(&route.host, Some(route), opened));
         }
-        let request = (self.circumstances(), self.request.query.unwrap_or_default());
-        let wishes = route.step_up(refusal, session, request).filter(|_| !is_logout);
+        let wishes = route.step_up(refusal, session, self.circumstances()).filter(|_| !is_logout);
         let Some(wishes) = wishes else { return self.refused(route, session, refusal) };
         match self.request.kind() {
             Kind::Navigation if rounds::count(&self.request.cookies) >= rounds::MOST => self.looped(route, &opened),

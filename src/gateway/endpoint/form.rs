@@ -8,7 +8,7 @@ use super::Desk;
 use crate::gateway::request::Kind;
 use crate::gateway::resend;
 use crate::gateway::respond::Reply;
-use crate::login::{Aim, ReturnTo};
+use crate::login::{Aim, ReturnTo, rounds};
 use crate::page::{FormView, Message};
 use crate::session::Session;
 use crate::stash::{self, Agent, Browser, FormId, Kept, Owner};
@@ -21,7 +21,7 @@ impl Desk<'_> {
             return self.discard(body).await;
         }
         let Some(session) = self.visit.opened.valid() else {
-            return self.begin_for_navigation(ReturnTo::or_root(&self.visit.target)).await;
+            return self.log_in_to_see(&self.visit.target).await;
         };
         let id = form_id(self.visit.query.as_bytes());
         let Some((id, browser)) = id.zip(self.browser()) else { return self.gone() };
@@ -34,14 +34,15 @@ impl Desk<'_> {
 
     /// Shows a form that could be sent; for one that the rules want more for, the agent gets that first.
     async fn show_or_step_up(&self, session: &Arc<Session>, id: &FormId, kept: &Kept) -> Reply {
-        let target = kept.form.target.as_str();
-        let lacking = self.lacking(session, &Method::POST, target.split_once('?').unwrap_or((target, "")));
+        let path = kept.form.target.split('?').next().unwrap_or_default();
+        let lacking = self.lacking(session, &Method::POST, path);
         match lacking.filter(|_| self.visit.kind == Kind::Navigation) {
+            Some(_) if rounds::count(&self.visit.cookies) >= rounds::MOST => self.looped(),
             Some(wishes) => {
                 let here = ReturnTo::or_root(&self.visit.target);
                 self.begin(Aim::new(&here, wishes).as_step_up()).await
             }
-            None => self.show(id, kept),
+            None => self.show(id, kept).with_cookies(rounds::forget(&self.visit.cookies)),
         }
     }
 

@@ -143,8 +143,8 @@ impl Desk<'_> {
     }
 
     /// The host that a login at this one is for, where that is another one.
-    pub(super) fn asking_host(&self, aim: &Aim) -> Option<&Host> {
-        let (path, query) = aim.return_to.as_str().split_once('?')?;
+    pub(super) fn asking_host(&self, return_to: &ReturnTo) -> Option<&Host> {
+        let (path, query) = return_to.as_str().split_once('?')?;
         let asked = Asked::parse(query).filter(|_| path == self.site.endpoint("hand-off"))?;
         self.site.served_by(&self.visit.host, &asked.authority).map(AsRef::as_ref)
     }

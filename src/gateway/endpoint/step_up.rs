@@ -23,16 +23,11 @@ use crate::telemetry::metrics::LoginResult;
 
 impl Desk<'_> {
     /// What the agent of `session` must bring for a request on this host; none where no login is needed, or would help.
-    pub(super) fn lacking(
-        &self,
-        session: &Arc<Session>,
-        method: &Method,
-        (path, query): (&str, &str),
-    ) -> Option<Wishes> {
+    pub(super) fn lacking(&self, session: &Arc<Session>, method: &Method, path: &str) -> Option<Wishes> {
         let (route, path) = (self.route_of(path)?, RequestPath::new(path));
         let request = self.circumstances(method, &path);
         let refusal = refused(route, session, request)?;
-        route.step_up(refusal, session, (request, query))
+        route.step_up(refusal, session, request)
     }
 
     fn circumstances<'c>(&self, method: &'c Method, path: &'c RequestPath<'c>) -> Circumstances<'c> {
@@ -45,7 +40,7 @@ impl Desk<'_> {
         let (_, request) =
             url::form_urlencoded::parse(self.visit.query.as_bytes()).find(|(name, _)| name == "step_up")?;
         let (method, path) = request.split_once(' ')?;
-        self.lacking(session, &method.parse().ok()?, (path, &self.visit.query))
+        self.lacking(session, &method.parse().ok()?, path)
     }
 
     /// The route of a page of this host.
@@ -78,7 +73,7 @@ impl Desk<'_> {
     /// The agent of `session` stays logged in as they are, and is told what is missing.
     pub(super) fn not_stepped_up(&self, cause: StepUpFailure, session: &Arc<Session>, aim: &Aim) -> Reply {
         let (reason, wanted) = (cause.reason_code(), Wanted::from(&aim.wishes));
-        let asking_host = self.asking_host(aim);
+        let asking_host = self.asking_host(&aim.return_to);
         let route = self.route_of(aim.return_to.as_str()).filter(|_| asking_host.is_none());
         tracing::info!(
             request_id = self.request_id,
