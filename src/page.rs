@@ -19,6 +19,7 @@ mod render;
 mod sample;
 mod step_up;
 mod template;
+mod views;
 mod wording;
 
 use bytes::Bytes;
@@ -27,11 +28,12 @@ use http::{HeaderName, HeaderValue, StatusCode};
 pub use icon::{Icon, IconError};
 pub use language::Language;
 pub use login_failure::{LoginFailure, ProviderError};
-pub use message::{AgentView, FormView, LogoutForm, LoopCause, MeView, Message, ReceivedClaim, RefusedView};
+pub use message::{LoopCause, Message};
 pub use portal::{ApplicationView, PortalView};
 pub use render::Pages;
 pub use step_up::{StepUpFailure, StepUpView, Wanted};
 pub use template::PagesError;
+pub use views::{AgentView, FormView, LogoutForm, MeView, ReceivedClaim, RefusedView};
 
 /// In which form a message is told.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
