@@ -4,6 +4,7 @@
 //! and so many that live.
 
 use std::error::Error;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -12,15 +13,21 @@ use std::time::Duration;
 use portillon::clock::{Clock, Timestamp};
 use portillon::crypto::key_ring::{KeyRing, KeyRings};
 use portillon::crypto::{base64url, random};
-use portillon::live::LiveSession;
+use portillon::identity::{ClaimValue, Claims};
+use portillon::live::{Client, LiveSession};
+use portillon::secret::Secret;
+use portillon::session::cookie::OwnCookies;
+use portillon::session::{AtProvider, Lifetime, Login, Sessions};
 use portillon::store::embedded::Embedded;
 use portillon::store::records::{Backend, Key, Records, Table};
 use portillon::store::redis::{Mode, Redis, Settings};
-use portillon::store::{Entry, Journal, Name};
-use serde_json::json;
+use portillon::store::{Entry, Journal, Name, Revocations};
 
 /// How long all of it lasts: `[session] absolute`, as it is by default.
 const LIFE: Duration = Duration::from_secs(12 * 3600);
+
+const HOST: &str = "dossiers.intranet.example.gouv.fr";
+const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
 
 /// Sessions that end together.
 const BATCH: usize = 10_000;
@@ -62,30 +69,39 @@ async fn fill<S: Backend + Journal + 'static>(
     for batch in entries.chunks(BATCH) {
         store.append(batch).await?;
     }
+    let sessions = sessions(Arc::clone(&keys), clock);
     let records = Records::new(store, keys, clock.clone());
     for number in 0..live {
-        let (name, session) = session(number, clock.now())?;
-        records.put(Table::LiveSession, &Key::of("live session", name.as_bytes()), &session, expires).await?;
+        let session = log_in(&sessions, number, clock.now()).ok_or("an identity too large for cookies")?;
+        records
+            .put(Table::LiveSession, &Key::of("live session", session.session.as_bytes()), &session, expires)
+            .await?;
     }
     Ok(())
 }
 
-fn session(number: usize, now: Timestamp) -> Result<(String, LiveSession), serde_json::Error> {
-    let name = base64url(&random::<16>());
-    let session = json!({
-        "session": name,
-        "host": "dossiers.intranet.example.gouv.fr",
-        "sub": format!("{number:08}-9be3-4b83-a7f9-1d2f2f4a6a10"),
-        "email": format!("prenom.nom-{number}@ministere.example.gouv.fr"),
-        "provider": "https://fca.integ01.dev-agentconnect.fr/api/v2",
-        "idp_id": "71144ab3-ee1a-4401-b7b3-79b44f7daeeb",
-        "logged_in_at": now,
-        "last_seen": now,
-        "address": "192.0.2.7",
-        "user_agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
-        "name": Name(random()),
-    });
-    Ok((name, serde_json::from_value(session)?))
+fn sessions(keys: Arc<KeyRings>, clock: &Clock) -> Sessions {
+    let lifetime = Lifetime { idle: LIFE, absolute: LIFE };
+    Sessions::new(keys, lifetime, clock.clone(), Arc::new(Revocations::new(clock.clone())))
+}
+
+/// What the store has of an agent who has logged in, as a gateway would write it.
+fn log_in(sessions: &Sessions, number: usize, now: Timestamp) -> Option<LiveSession> {
+    let mut claims = Claims::new(format!("{number:08}-9be3-4b83-a7f9-1d2f2f4a6a10"));
+    claims.insert("email", ClaimValue::Text(format!("prenom.nom-{number}@ministere.example.gouv.fr")));
+    claims.insert("idp_id", ClaimValue::Text("71144ab3-ee1a-4401-b7b3-79b44f7daeeb".to_owned()));
+    let login = Login {
+        at_provider: AtProvider { provider: base64url(&random::<16>()), sid: Some(base64url(&random::<16>())) },
+        claims,
+        authenticated_at: now,
+        id_token: Secret::new(String::new()),
+        refresh_token: None,
+        continues: None,
+    };
+    let (session, _) = sessions.start(login, &OwnCookies::read(std::iter::empty()), HOST)?;
+    let client =
+        Client::new(Some(ADDRESS), Some("Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"));
+    Some(LiveSession::new(&session, HOST, &client, now))
 }
 
 fn settings(url: &str) -> Settings {

@@ -97,7 +97,8 @@ impl Client {
 
 impl LiveSession {
     /// `session`, used by `client` at `host` and `now`.
-    fn new(session: &Session, host: &str, client: &Client, now: Timestamp) -> Self {
+    #[must_use]
+    pub fn new(session: &Session, host: &str, client: &Client, now: Timestamp) -> Self {
         let claims = session.claims();
         Self {
             session: session.pseudonym().to_owned(),
