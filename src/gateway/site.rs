@@ -25,7 +25,7 @@ use crate::login::refresh::Refresher;
 use crate::login::{Asks, Redeemed};
 use crate::logout::LogoutPath;
 use crate::oidc::Provider;
-use crate::page::{Icon, Pages};
+use crate::page::{Icon, LogoutForm, Pages};
 use crate::policy::{PublicRule, Rules};
 use crate::route::{Authority, PathPrefix, Scheme, Table};
 use crate::session::{Session, SessionId, Sessions};
@@ -126,6 +126,13 @@ pub struct Told {
 }
 
 impl Host {
+    /// The form that logs an agent of this host out: where it goes, and what it carries.
+    #[must_use]
+    pub fn logout_form<'v>(&'v self, url: &'v str, token: &'v str) -> LogoutForm<'v> {
+        let login_origin = self.login_host.as_ref().map(|host| host.origin.as_str());
+        LogoutForm { url, token, login_origin, provider_origin: self.provider.origin.as_deref() }
+    }
+
     /// The host that agents see as `authority` under `scheme`, and whose agents log in at `provider`.
     #[must_use]
     pub fn new(authority: Authority, scheme: Scheme, provider: Arc<Realm>) -> Self {

@@ -8,7 +8,7 @@ use crate::gateway::respond::Reply;
 use crate::gateway::site::Route;
 use crate::login::rounds;
 use crate::oidc::Wishes;
-use crate::page::{LogoutForm, Message, RefusedView, Wanted};
+use crate::page::{Message, RefusedView, Wanted};
 use crate::policy::Refusal;
 use crate::session::{Opened, Session};
 use crate::telemetry::audit::{Action, Event};
@@ -90,12 +90,8 @@ impl Desk<'_, '_> {
         }
         let name = full_name(session.claims());
         let agent = agent_view(session.claims(), &name);
-        let logout = LogoutForm {
-            url: &self.site.endpoint("logout"),
-            token: &session.logout_token(),
-            login_origin: route.host.login_host.as_ref().map(|host| host.origin.as_str()),
-            provider_origin: route.host.provider.origin.as_deref(),
-        };
+        let (logout_url, logout_token) = (self.site.endpoint("logout"), session.logout_token());
+        let logout = route.host.logout_form(&logout_url, &logout_token);
         let view = RefusedView { agent, application: &route.shown, reasons: &refusal.reasons(), logout };
         let mut reply = self.reply(Some(route), &Message::Refused(view));
         reply.session = Some(Arc::clone(session));

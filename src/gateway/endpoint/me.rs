@@ -5,10 +5,10 @@ use std::sync::Arc;
 use super::super::decide::{agent_view, full_name};
 use super::super::request::Kind;
 use super::super::respond::Reply;
-use super::super::site::{Host, Route};
+use super::super::site::Route;
 use super::Desk;
 use crate::login::{ReturnTo, rounds};
-use crate::page::{AgentView, LogoutForm, MeView, Message, ReceivedClaim};
+use crate::page::{AgentView, MeView, Message, ReceivedClaim};
 use crate::session::Session;
 
 impl Desk<'_> {
@@ -49,15 +49,9 @@ impl Desk<'_> {
             session_age: now.since(session.logged_in_at()),
             idle_left: left.idle,
             absolute_left: left.absolute,
-            logout: self.logout_form(&logout_url, &logout_token),
+            logout: self.visit.host.logout_form(&logout_url, &logout_token),
         };
         self.page(&Message::Me(view))
-    }
-
-    pub(super) fn logout_form<'v>(&'v self, url: &'v str, token: &'v str) -> LogoutForm<'v> {
-        let Host { login_host, provider, .. } = &*self.visit.host;
-        let login_origin = login_host.as_ref().map(|host| host.origin.as_str());
-        LogoutForm { url, token, login_origin, provider_origin: provider.origin.as_deref() }
     }
 
     /// The application that the page tells about: the one named in the query, else the first of the host.

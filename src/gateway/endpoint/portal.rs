@@ -49,7 +49,7 @@ impl Desk<'_> {
                 agent: AgentView { siret: None, idp_id: None, ..agent_view(claims, &name) },
                 applications: &applications,
                 me_url: &me_url,
-                logout: self.logout_form(&logout_url, &logout_token),
+                logout: self.visit.host.logout_form(&logout_url, &logout_token),
             };
             self.told(&Message::Portal(view), None)
         };

@@ -14,7 +14,7 @@ use crate::gateway::respond::Reply;
 use crate::gateway::site::Route;
 use crate::login::{Aim, ReturnTo};
 use crate::oidc::Wishes;
-use crate::page::{LogoutForm, Message, StepUpFailure, StepUpView, Wanted};
+use crate::page::{Message, StepUpFailure, StepUpView, Wanted};
 use crate::policy::{Circumstances, Permit, Refusal};
 use crate::route::{Lookup, RequestPath};
 use crate::session::{Login, Session};
@@ -92,12 +92,7 @@ impl Desk<'_> {
         let refusal = route.and_then(|route| refused(route, session, self.circumstances(&method, &path)));
         let name = full_name(session.claims());
         let host = &self.visit.host;
-        let logout = LogoutForm {
-            url: &self.site.endpoint("logout"),
-            token: &session.logout_token(),
-            login_origin: host.login_host.as_ref().map(|host| host.origin.as_str()),
-            provider_origin: host.provider.origin.as_deref(),
-        };
+        let (logout_url, logout_token) = (self.site.endpoint("logout"), session.logout_token());
         let message = Message::StepUpFailed(StepUpView {
             cause,
             agent: agent_view(session.claims(), &name),
@@ -105,7 +100,7 @@ impl Desk<'_> {
             wanted,
             reasons: &refusal.map(Refusal::reasons).unwrap_or_default(),
             retry_url: aim.return_to.as_str(),
-            logout,
+            logout: host.logout_form(&logout_url, &logout_token),
         });
         self.told(&message, route.and_then(|route| route.contact.as_deref()).or_else(|| self.contact()))
     }
