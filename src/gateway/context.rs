@@ -11,7 +11,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Waker;
 
+use bytes::Bytes;
 use futures_util::task::AtomicWaker;
+use http::Response;
 use tokio::sync::{Notify, watch};
 
 mod bad_body;
@@ -148,8 +150,9 @@ impl fmt::Debug for Kill {
 
 /// Answers message heads that never reach pingora, so that every refusal is ours: page, reason code, log line.
 pub trait RefuseHead: Send + Sync {
-    /// A complete HTTP/1.1 response with `Connection: close` for what `peer` sent: `head`, as far as it was read.
-    fn refuse_head(&self, bad: &BadHead, peer: &Peer, head: &[u8]) -> Vec<u8>;
+    /// The response to what `peer` sent: `head`, as far as it was read, as HTTP/1.1 writes it. How the body is framed and
+    /// what becomes of the connection is the listener's to say.
+    fn refuse_head(&self, bad: &BadHead, peer: &Peer, head: &[u8]) -> Response<Bytes>;
 
     /// Whether no request may name the field `name` in `Connection`, beside those that never may.
     ///

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use http::StatusCode;
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode};
 
 use super::context::{BadHead, Peer, RefuseHead};
 use super::respond::Reply;
@@ -27,7 +28,7 @@ impl HeadRefusals {
 }
 
 impl RefuseHead for HeadRefusals {
-    fn refuse_head(&self, bad: &BadHead, peer: &Peer, head: &[u8]) -> Vec<u8> {
+    fn refuse_head(&self, bad: &BadHead, peer: &Peer, head: &[u8]) -> Response<Bytes> {
         let site = self.site.load_full();
         let request_id = random_token::<12>();
         let (code, status) = (bad.reason_code(), bad.status());
@@ -35,7 +36,7 @@ impl RefuseHead for HeadRefusals {
         log(code, status, peer, head, &request_id);
         let manner = (Format::Html, Language::negotiate(accept_language(head)));
         let reply = Reply::page(&site, &Message::BadRequest { code, status }, manner, None, &request_id);
-        written(&reply, &request_id)
+        response(reply, &request_id)
     }
 
     fn relies_on(&self, name: &str) -> bool {
@@ -75,20 +76,12 @@ fn accept_language(head: &[u8]) -> Option<&str> {
 
 const ACCEPT_LANGUAGE: &[u8] = b"accept-language:";
 
-fn written(reply: &Reply, request_id: &str) -> Vec<u8> {
-    let status = reply.answer.status;
-    let phrase = status.canonical_reason().unwrap_or("Refused");
-    let mut bytes = format!("HTTP/1.1 {} {phrase}\r\n", status.as_u16()).into_bytes();
-    for (name, value) in &reply.answer.headers {
-        bytes.extend_from_slice(name.as_str().as_bytes());
-        bytes.extend_from_slice(b": ");
-        bytes.extend_from_slice(value.as_bytes());
-        bytes.extend_from_slice(b"\r\n");
+fn response(reply: Reply, request_id: &str) -> Response<Bytes> {
+    let mut response = Response::new(reply.answer.body);
+    *response.status_mut() = reply.answer.status;
+    response.headers_mut().extend(reply.answer.headers);
+    if let Ok(request_id) = HeaderValue::from_str(request_id) {
+        response.headers_mut().insert("x-request-id", request_id);
     }
-    let length = reply.answer.body.len();
-    bytes.extend_from_slice(
-        format!("x-request-id: {request_id}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n").as_bytes(),
-    );
-    bytes.extend_from_slice(&reply.answer.body);
-    bytes
+    response
 }

@@ -4,7 +4,8 @@ use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
+use http::Response;
 use pingora::apps::{HttpPersistentSettings, HttpServerApp as _, ReusedHttpStream};
 use pingora::protocols::Stream;
 use pingora::protocols::http::ServerSession;
@@ -154,7 +155,7 @@ where
 
     async fn refuse(&self, mut wire: Wire, bad: BadHead, length: usize) {
         self.front.counters.refused_heads.fetch_add(1, Ordering::Relaxed);
-        let answer = self.front.refuse.refuse_head(&bad, &self.connection.peer, &wire.ahead[..length]);
+        let answer = written(&self.front.refuse.refuse_head(&bad, &self.connection.peer, &wire.ahead[..length]));
         if let Ok(Ok(())) = timeout(LINGER, wire.send(&answer)).await {
             linger(wire).await;
         }
@@ -173,6 +174,20 @@ async fn end_request(reused: Option<ReusedHttpStream>, home: &Home) -> ControlFl
         _ => {}
     }
     ControlFlow::Break(())
+}
+
+/// The last response of a connection (RFC 9112 section 9.6).
+fn written(response: &Response<Bytes>) -> Vec<u8> {
+    let status = response.status();
+    let mut bytes =
+        format!("HTTP/1.1 {} {}\r\n", status.as_u16(), status.canonical_reason().unwrap_or("Refused")).into_bytes();
+    for (name, value) in response.headers() {
+        bytes.extend_from_slice(&[name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
+    }
+    let length = response.body().len();
+    bytes.extend_from_slice(format!("content-length: {length}\r\nconnection: close\r\n\r\n").as_bytes());
+    bytes.extend_from_slice(response.body());
+    bytes
 }
 
 /// Says that nothing more comes, which TLS wants said in so many words (RFC 8446 section 6.1).

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use http::Response;
 use pingora::http::{RequestHeader, ResponseHeader};
 use pingora::prelude::{Error, HttpPeer, Result};
 use pingora::proxy::{FailToProxy, ProxyHttp, Session, http_proxy};
@@ -168,10 +169,9 @@ impl ProxyHttp for Gateway {
 struct Refuse;
 
 impl RefuseHead for Refuse {
-    fn refuse_head(&self, bad: &BadHead, _: &Peer, head: &[u8]) -> Vec<u8> {
-        let (status, reason, length) = (bad.status(), bad.reason_code(), head.len());
-        format!("HTTP/1.1 {status}\r\nX-Reason: {reason}\r\nX-Head: {length}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-            .into_bytes()
+    fn refuse_head(&self, bad: &BadHead, _: &Peer, head: &[u8]) -> Response<Bytes> {
+        let response = Response::builder().status(bad.status()).header("X-Reason", bad.reason_code());
+        response.header("X-Head", head.len()).body(Bytes::new()).unwrap()
     }
 
     fn relies_on(&self, name: &str) -> bool {

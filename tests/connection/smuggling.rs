@@ -10,7 +10,7 @@ async fn assert_refused(cases: &[(&str, &str, &str)]) {
     for (request, status, reason) in cases {
         let answer = gateway.exchange(request.as_bytes()).await;
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{request:?}: {answer}");
-        assert!(answer.contains(&format!("X-Reason: {reason}\r\n")), "{request:?}: {answer}");
+        assert!(answer.contains(&format!("x-reason: {reason}\r\n")), "{request:?}: {answer}");
         assert!(answer.ends_with("\r\n\r\n"), "one answer only to {request:?}: {answer}");
         gateway.assert_untouched(request).await;
     }
@@ -141,7 +141,7 @@ async fn c_smug_9_an_upgrade_that_is_not_made_opens_no_tunnel() {
     client.write_all(both.as_bytes()).await.unwrap();
     assert_eq!(read_answer(&mut client).await.1, "/public/a ");
     let refusal = read_to_end(&mut client).await;
-    assert!(refusal.contains("X-Reason: control_byte"), "the second request was judged: {refusal}");
+    assert!(refusal.contains("x-reason: control_byte"), "the second request was judged: {refusal}");
     let seen = gateway.upstream.take_seen();
     assert_eq!(seen.len(), 1);
     assert!(!seen[0].to_lowercase().contains("upgrade"), "{seen:?}");
