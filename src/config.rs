@@ -161,6 +161,8 @@ pub struct ServerConfig {
     pub limits: Limits,
     /// `[server.tls] certificates`, each of which was read once. Empty where no listener speaks TLS.
     pub certificates: Vec<CertificateFiles>,
+    /// `[server.tls] http2`: whether agents' browsers may choose HTTP/2.
+    pub http2: bool,
 }
 
 /// One address to listen on.

@@ -132,7 +132,8 @@ async fn send(session: &mut Session, exchange: &mut Exchange, reply: Reply) -> R
     reply.write(session, &exchange.request_id).await?;
     // The exchange ends here: what the client still sends is not its duration.
     exchange.finish(session);
-    if session.get_keepalive().is_some() && !is_drained(session).await {
+    // A client that is still sending may not look at the answer before it has finished.
+    if (session.is_http2() || session.get_keepalive().is_some()) && !is_drained(session).await {
         session.set_keepalive(None);
     }
     Ok(())
@@ -215,6 +216,7 @@ impl ProxyHttp for Gateway {
         if let Some(hold) = exchange.hold.as_ref().filter(|_| end_of_stream) {
             hold.end_of_request();
         }
+        exchange.body_arrived(body.as_ref().map_or(0, Bytes::len), end_of_stream);
         if let Some(resent) = &exchange.resent {
             *body = Some(resent.body().clone()).filter(|body| !body.is_empty());
         }

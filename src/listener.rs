@@ -2,8 +2,8 @@
 //!
 //! pingora's own server has no deadline for a whole head, buffers up to a megabyte of it, and forwards messages whose
 //! framing two readers may understand differently. So the listener stands in front: [`bind`] opens every socket
-//! before anything starts, [`serve`] accepts, and each connection reads its heads itself (HTTP/1.1, RFC 9112; there is
-//! no HTTP/2) and lends pingora the bytes of one request at a time.
+//! before anything starts, [`serve`] accepts, and each connection reads its heads itself (RFC 9112) and lends pingora the
+//! bytes of one request at a time; over HTTP/2 (RFC 9113), heads are judged as HTTP/1.1 writes them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -19,6 +19,7 @@ mod body;
 mod connection;
 mod guarded_stream;
 mod head;
+mod http2;
 mod inherited;
 mod pace;
 mod socket;
@@ -141,6 +142,10 @@ impl<P: ProxyHttp> Front<P> {
             places,
             crowded: Notify::new(),
         }
+    }
+
+    fn count_refusal(&self) {
+        self.counters.refused_heads.fetch_add(1, Ordering::Relaxed);
     }
 
     /// What was counted so far.

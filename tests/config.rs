@@ -82,7 +82,7 @@ fn a_store_is_one_that_can_be_reached_and_says_so() {
 fn keys_of_features_to_come_are_errors() {
     let told = expect("later");
     assert!(told.starts_with("exit 78\n"));
-    for key in ["owner", "proxy_protocol", "http2"] {
+    for key in ["owner", "proxy_protocol"] {
         assert!(told.contains(&format!("`{key}` is not available in this version")), "{key}");
     }
 }

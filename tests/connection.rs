@@ -7,6 +7,8 @@
 
 #[path = "connection/harness.rs"]
 mod harness;
+#[path = "connection/http2.rs"]
+mod http2;
 #[path = "connection/keep_alive.rs"]
 mod keep_alive;
 #[path = "connection/limits.rs"]

@@ -52,7 +52,7 @@ pub(super) static SERVER: Table = Table {
         "tls",
         "trusted_proxies",
     ],
-    later: &["http2", "proxy_protocol"],
+    later: &["proxy_protocol"],
 };
 
 pub(super) static LISTENER: Table = Table {
@@ -62,7 +62,7 @@ pub(super) static LISTENER: Table = Table {
 };
 
 pub(super) static TLS: Table =
-    Table { name: "[server.tls]", keys: &["certificates"], later: &["acme", "client_ca_file"] };
+    Table { name: "[server.tls]", keys: &["certificates", "http2"], later: &["acme", "client_ca_file"] };
 
 pub(super) static CERTIFICATE: Table = Table { name: "a certificate", keys: &["cert", "key"], later: &[] };
 

@@ -6,10 +6,11 @@
 
 use std::fmt;
 use std::future::Future;
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::Waker;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::{Poll, Waker};
 
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
@@ -66,6 +67,8 @@ pub struct Connection {
     pub server_name: Option<Arc<str>>,
     /// Ends this request, and no other one on the same connection.
     pub kill: Arc<Kill>,
+    /// How much of its body has come: for a listener that does not see that itself.
+    pub arrival: Arc<Arrival>,
     drain: watch::Receiver<bool>,
 }
 
@@ -73,13 +76,13 @@ impl Connection {
     /// What a request from `peer` finds; `drain` turns true when the gateway is about to end.
     #[must_use]
     pub fn new(peer: Peer, drain: watch::Receiver<bool>) -> Self {
-        Self { peer, tls: false, server_name: None, kill: Arc::default(), drain }
+        Self { peer, tls: false, server_name: None, kill: Arc::default(), arrival: Arc::default(), drain }
     }
 
-    /// The same connection for its next request, which has its own [`Kill`].
+    /// The same connection for its next request, which has its own [`Kill`] and [`Arrival`].
     #[must_use]
     pub fn next_request(&self) -> Self {
-        Self { kill: Arc::default(), ..self.clone() }
+        Self { kill: Arc::default(), arrival: Arc::default(), ..self.clone() }
     }
 
     /// Whether the gateway is about to end, so that an answer should say `Connection: close`.
@@ -136,6 +139,11 @@ impl Kill {
         self.is_soft() && !self.held.load(Ordering::Acquire)
     }
 
+    /// Waits for [`Kill::soft`], also when it was called already, while nobody else does.
+    pub(crate) async fn soft_killed(&self) {
+        poll_fn(|cx| if self.poll_soft(cx.waker()) { Poll::Ready(()) } else { Poll::Pending }).await;
+    }
+
     /// Waits for [`Kill::hard`], also when it was called already.
     pub(crate) async fn hard_killed(&self) {
         self.hard.notified().await;
@@ -145,6 +153,37 @@ impl Kill {
 impl fmt::Debug for Kill {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Kill").field("soft", &self.is_soft()).finish_non_exhaustive()
+    }
+}
+
+/// How much of a request's body has come.
+#[derive(Debug, Default)]
+pub struct Arrival {
+    bytes: AtomicU64,
+    is_whole: AtomicBool,
+    is_given_up: AtomicBool,
+}
+
+impl Arrival {
+    /// Notes that so many bytes more have come, and whether they are the last.
+    pub fn note(&self, bytes: usize, is_whole: bool) {
+        self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.is_whole.fetch_or(is_whole, Ordering::Relaxed);
+    }
+
+    /// Whether the listener ended the request because its body came too slowly.
+    #[must_use]
+    pub fn is_given_up(&self) -> bool {
+        self.is_given_up.load(Ordering::Relaxed)
+    }
+
+    /// The bytes so far; none once that is all.
+    pub(crate) fn so_far(&self) -> Option<u64> {
+        (!self.is_whole.load(Ordering::Relaxed)).then(|| self.bytes.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn give_up(&self) {
+        self.is_given_up.store(true, Ordering::Relaxed);
     }
 }
 

@@ -10,7 +10,7 @@ use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 use pingora::{Error, ErrorType, Result};
 
-use super::context::{self, Peer};
+use super::context::{self, BadBody, Peer};
 use super::decide::{Decision, Forward, Origin, format};
 use super::endpoint;
 use super::open_answer::OpenAnswer;
@@ -286,6 +286,13 @@ impl Exchange {
         self.record(status, session.body_bytes_sent());
     }
 
+    /// Notes that so much of the request's body has come.
+    pub fn body_arrived(&self, bytes: usize, is_whole: bool) {
+        if let Some(connection) = &self.connection {
+            connection.arrival.note(bytes, is_whole);
+        }
+    }
+
     /// Notes that the exchange became a tunnel.
     pub fn open_tunnel(&mut self) {
         self.upgraded = true;
@@ -393,7 +400,8 @@ impl Drop for Exchange {
     /// A request that was killed never reaches pingora's `logging`.
     fn drop(&mut self) {
         if self.asked.is_some() && !self.finished {
-            self.reason = "killed";
+            let is_slow = self.connection.as_ref().is_some_and(|connection| connection.arrival.is_given_up());
+            self.reason = if is_slow { BadBody::Slow.reason_code() } else { "killed" };
             let (status, bytes) = self.answered;
             self.record(status, bytes);
         }

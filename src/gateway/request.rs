@@ -71,11 +71,10 @@ impl<'r> Request<'r> {
         std::str::from_utf8(self.head.raw_path()).unwrap_or("/")
     }
 
-    /// The authority that the request names: `Host`, or `:authority` in HTTP/2.
+    /// The authority that the request names.
     #[must_use]
     pub fn host(&self) -> &'r str {
-        let host = self.head.headers.get(HOST).and_then(|host| host.to_str().ok());
-        host.or_else(|| self.head.uri.authority().map(http::uri::Authority::as_str)).unwrap_or_default()
+        self.text(&HOST).unwrap_or_default()
     }
 
     /// The language that the agent reads.

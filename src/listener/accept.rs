@@ -8,7 +8,7 @@ use std::time::Duration;
 use pingora::listeners::tls::Acceptor;
 use pingora::protocols::l4::stream::Stream as Socket;
 use pingora::protocols::tls::TlsStream;
-use pingora::protocols::{Ssl as _, Stream};
+use pingora::protocols::{ALPN, Ssl as _};
 use pingora::proxy::ProxyHttp;
 use pingora::server::ShutdownWatch;
 use tokio::sync::OwnedSemaphorePermit;
@@ -16,6 +16,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::{sleep, timeout};
 
 use super::connection::{Conversation, Gauge};
+use super::http2::Multiplexed;
 use super::{Bound, Front};
 use crate::gateway::context::{Connection, Peer};
 
@@ -54,12 +55,12 @@ where
     }
 }
 
-async fn shutdown_begun(shutdown: &mut ShutdownWatch) {
+pub(super) async fn shutdown_begun(shutdown: &mut ShutdownWatch) {
     // Where nobody can begin a shutdown any more, nobody is left who wants us to serve.
     let _ = shutdown.wait_for(|begun| *begun).await;
 }
 
-fn report(ended: Result<(), JoinError>) {
+pub(super) fn report(ended: Result<(), JoinError>) {
     if let Err(error) = ended {
         tracing::error!(reason = "connection_panicked", %error, "a connection ended by a defect");
     }
@@ -120,18 +121,18 @@ where
         front.counters.accepted.fetch_add(1, Ordering::Relaxed);
         let _open = Gauge::raise(&front.counters.connections);
         let mut connection = Connection::new(peer, self.shutdown.clone());
-        let stream: Stream = match self.acceptor.take() {
-            None => Box::new(socket),
-            Some(acceptor) => match self.handshake(&acceptor, socket).await {
-                None => return,
-                Some(stream) => {
-                    connection.tls = true;
-                    connection.server_name = server_name(&stream);
-                    Box::new(stream)
-                }
-            },
+        let Some(acceptor) = self.acceptor.take() else {
+            return Conversation { front: &front, connection, shutdown: self.shutdown }.run(Box::new(socket)).await;
         };
-        Conversation { front: &front, connection, shutdown: self.shutdown }.run(stream).await;
+        let Some(stream) = self.handshake(&acceptor, socket).await else { return };
+        connection.tls = true;
+        connection.server_name = server_name(&stream);
+        let (front, shutdown) = (Arc::clone(&front), self.shutdown);
+        if stream.selected_alpn_proto() == Some(ALPN::H2) {
+            Multiplexed { front, connection, shutdown }.run(Box::new(stream)).await;
+        } else {
+            Conversation { front: &front, connection, shutdown }.run(Box::new(stream)).await;
+        }
     }
 
     async fn handshake(&mut self, acceptor: &Acceptor, socket: Socket) -> Option<TlsStream<Socket>> {

@@ -154,7 +154,7 @@ where
     }
 
     async fn refuse(&self, mut wire: Wire, bad: BadHead, length: usize) {
-        self.front.counters.refused_heads.fetch_add(1, Ordering::Relaxed);
+        self.front.count_refusal();
         let answer = written(&self.front.refuse.refuse_head(&bad, &self.connection.peer, &wire.ahead[..length]));
         if let Ok(Ok(())) = timeout(LINGER, wire.send(&answer)).await {
             linger(wire).await;

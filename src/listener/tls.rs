@@ -79,15 +79,16 @@ impl Certificates {
         Ok(())
     }
 
-    /// A server configuration that asks these certificates at each handshake: TLS 1.2 and 1.3, HTTP/1.1 only.
+    /// A server configuration that asks these certificates at each handshake: TLS 1.2 and 1.3, HTTP/1.1 and where `http2`
+    /// says so HTTP/2 (ALPN, RFC 7301).
     ///
     /// # Errors
     /// [`TlsError::NoProvider`].
-    pub fn server_config(self: &Arc<Self>) -> Result<Arc<rustls::ServerConfig>, TlsError> {
+    pub fn server_config(self: &Arc<Self>, http2: bool) -> Result<Arc<rustls::ServerConfig>, TlsError> {
         let builder = rustls::ServerConfig::builder_with_provider(Arc::clone(provider()?));
         let versions = builder.with_safe_default_protocol_versions().map_err(|_| TlsError::NoProvider)?;
         let mut config = versions.with_no_client_auth().with_cert_resolver(Arc::<Self>::clone(self));
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        config.alpn_protocols = http2.then(|| b"h2".to_vec()).into_iter().chain([b"http/1.1".to_vec()]).collect();
         Ok(Arc::new(config))
     }
 
@@ -208,7 +209,8 @@ mod tests {
         assert_eq!(chosen(&certificates, None), der(&old));
         certificates.reload(std::slice::from_ref(&new)).unwrap();
         assert_eq!(chosen(&certificates, None), der(&new));
-        assert_eq!(certificates.server_config().unwrap().alpn_protocols, [b"http/1.1"]);
+        assert_eq!(certificates.server_config(false).unwrap().alpn_protocols, [b"http/1.1".as_slice()]);
+        assert_eq!(certificates.server_config(true).unwrap().alpn_protocols, [b"h2".as_slice(), b"http/1.1"]);
     }
 
     #[test]

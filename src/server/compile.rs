@@ -220,7 +220,7 @@ pub(super) fn bindings(
     config: &Config,
     certificates: Option<&Arc<Certificates>>,
 ) -> Result<Vec<Binding>, CompileError> {
-    let tls = certificates.map(Certificates::server_config).transpose()?;
+    let tls = certificates.map(|certificates| certificates.server_config(config.server.http2)).transpose()?;
     let binding = |listener: &ListenerConfig| Binding {
         address: listener.address.clone(),
         tls: tls.clone().filter(|_| listener.tls),

@@ -127,6 +127,18 @@ impl ProxyHttp for Gateway {
         Ok(true)
     }
 
+    async fn request_body_filter(
+        &self,
+        _: &mut Session,
+        body: &mut Option<Bytes>,
+        ends: bool,
+        _: &mut (),
+    ) -> Result<()> {
+        let connection = context::current().expect("every request has its connection");
+        connection.arrival.note(body.as_ref().map_or(0, Bytes::len), ends);
+        Ok(())
+    }
+
     async fn upstream_peer(&self, _: &mut Session, _: &mut ()) -> Result<Box<HttpPeer>> {
         Ok(Box::new(HttpPeer::new(self.upstream, false, String::new())))
     }

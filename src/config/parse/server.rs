@@ -43,6 +43,7 @@ pub(super) fn read(section: &Section<'_>, surroundings: &Surroundings) -> Server
         pages_dir: path("pages_dir"),
         limits: limits(&section.section("limits", &keys::LIMITS)),
         certificates: certificates(&tls, surroundings),
+        http2: tls.item("http2").and_then(|item| item.flag()).unwrap_or(true),
     };
     Server { config, scheme_place: scheme.map(|item| item.place()) }
 }

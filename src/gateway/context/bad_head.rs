@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 
-/// Why a message head is refused. Every one of them closes the connection.
+/// Why a message head is refused. Every one of them closes an HTTP/1.1 connection.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, thiserror::Error)]
 pub enum BadHead {
     /// CR without LF: some read it as the end of a line (RFC 9112 section 2.2).
@@ -74,6 +74,9 @@ pub enum BadHead {
     /// The request line is longer than the limit.
     #[error("the request line is too long")]
     RequestLineTooLong,
+    /// An HTTP/2 request that is malformed (RFC 9113 section 8.1.1): its framing, its target or its authority.
+    #[error("the HTTP/2 request is malformed")]
+    StreamMalformed,
     /// The target holds `#`: a fragment is never sent (RFC 9110 section 7.1).
     #[error("the target has a fragment")]
     TargetFragment,
@@ -142,6 +145,7 @@ impl BadHead {
             Self::MethodNotAllowed => "method_not_allowed",
             Self::RequestLineMalformed => "request_line_malformed",
             Self::RequestLineTooLong => "request_line_too_long",
+            Self::StreamMalformed => "stream_malformed",
             Self::TargetFragment => "target_fragment",
             Self::TargetIllegalByte => "target_illegal_byte",
             Self::TargetInvalid => "target_invalid",

@@ -1,0 +1,278 @@
+//! HTTP/2 (RFC 9113) towards agents: one connection, many requests at a time.
+//!
+//! Applications get HTTP/1.1, so a request is judged as HTTP/1.1 writes it: by the same eyes and under the same caps as one
+//! that came so. What is HTTP/2's own (streams, windows, frames) is the `h2` crate's, in bounds that are set here. There is
+//! no HTTP/2 without TLS, and no WebSocket inside it: browsers open those with HTTP/1.1.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use http::header::{CONTENT_LENGTH, COOKIE, HOST};
+use http::{HeaderValue, Method};
+use pingora::apps::HttpServerApp as _;
+use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::protocols::http::ServerSession;
+use pingora::protocols::http::v2::server::{H2Accept, H2Options, HttpSession, handshake};
+use pingora::protocols::{Digest, Stream};
+use pingora::proxy::ProxyHttp;
+use pingora::server::ShutdownWatch;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::accept::{report, shutdown_begun};
+use super::connection::Gauge;
+use super::head::{Head, Scanner};
+use super::{Front, Limits};
+use crate::gateway::context::{self, Arrival, BadHead, Connection};
+
+/// Requests at a time on one connection (`SETTINGS_MAX_CONCURRENT_STREAMS`): what browsers are used to.
+const MOST_AT_ONCE: u32 = 100;
+/// Bytes of one body that may wait here for the application: more than a client sends in a round trip through France.
+const BODY_WINDOW: u32 = 256 * 1024;
+/// The same for all bodies of a connection.
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// Bytes of one answer that may wait here for the client.
+const MOST_UNSENT: usize = 64 * 1024;
+/// Malformed requests that a connection survives: each costs us something, and no browser sends any.
+const MOST_MALFORMED: u32 = 32;
+/// How long a client may take to go, or to read our last words.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// A TLS connection whose client chose HTTP/2.
+pub(super) struct Multiplexed<P: ProxyHttp> {
+    pub(super) front: Arc<Front<P>>,
+    pub(super) connection: Connection,
+    pub(super) shutdown: ShutdownWatch,
+}
+
+/// What became of a connection so far.
+#[derive(Default)]
+struct Progress {
+    requests: JoinSet<()>,
+    accepted: u32,
+    malformed: u32,
+    /// We said that we take no more.
+    closing: bool,
+}
+
+impl<P> Multiplexed<P>
+where
+    P: ProxyHttp + Send + Sync + 'static,
+    P::CTX: Send + Sync,
+{
+    /// Serves requests until one side has had enough.
+    pub(super) async fn run(mut self, stream: Stream) {
+        let digest = Arc::new(digest(&stream));
+        let limits = &self.front.limits;
+        let Ok(Ok(mut connection)) = timeout(limits.head_timeout, handshake(stream, Some(options(limits)))).await
+        else {
+            return;
+        };
+        let mut progress = Progress::default();
+        loop {
+            let (idle, patience) = (progress.requests.is_empty(), self.patience(&progress));
+            let is_enough = tokio::select! {
+                biased;
+                () = shutdown_begun(&mut self.shutdown), if !progress.closing => true,
+                Some(ended) = progress.requests.join_next(), if !idle => {
+                    report(ended);
+                    false
+                }
+                next = HttpSession::from_h2_conn(&mut connection, Arc::clone(&digest)) => {
+                    let Ok(Some(next)) = next else { break };
+                    match self.accept(next, &mut progress) {
+                        ControlFlow::Continue(is_last) => is_last,
+                        ControlFlow::Break(()) => break,
+                    }
+                }
+                () = sleep(patience), if idle => {
+                    if progress.closing {
+                        break;
+                    }
+                    true
+                }
+                () = self.front.crowded.notified(), if idle && !progress.closing => true,
+            };
+            if is_enough && !progress.closing {
+                // GOAWAY: what is under way goes on, the rest is for another connection (RFC 9113 section 6.8).
+                connection.graceful_shutdown();
+                progress.closing = true;
+            }
+        }
+        drop(connection);
+        // Requests notice by themselves that their client is gone, and say so in the log.
+        let _ = timeout(LINGER, async { while progress.requests.join_next().await.is_some() {} }).await;
+    }
+
+    /// How long a connection without requests is kept.
+    fn patience(&self, progress: &Progress) -> Duration {
+        match progress {
+            Progress { closing: true, .. } => LINGER,
+            Progress { accepted: 0, .. } => self.front.limits.head_timeout,
+            Progress { .. } => self.front.limits.keep_alive,
+        }
+    }
+
+    /// Starts a request; whether it is the last one. Breaks where the client does what no client would.
+    fn accept(&self, next: H2Accept, progress: &mut Progress) -> ControlFlow<(), bool> {
+        match next {
+            H2Accept::Session(stream) => {
+                progress.accepted += 1;
+                let (front, connection) = (Arc::clone(&self.front), self.connection.next_request());
+                progress.requests.spawn(serve(front, connection, self.shutdown.clone(), stream));
+            }
+            H2Accept::Rejected => {
+                progress.malformed += 1;
+                self.front.count_refusal();
+                // pingora answered already; this makes the log line.
+                let _ = self.front.refuse.refuse_head(&BadHead::StreamMalformed, &self.connection.peer, &[]);
+            }
+        }
+        let last = self.front.limits.keepalive_requests;
+        if progress.malformed > MOST_MALFORMED || progress.accepted > last.saturating_add(MOST_AT_ONCE) {
+            return ControlFlow::Break(());
+        }
+        ControlFlow::Continue(progress.accepted >= last)
+    }
+}
+
+/// Serves one request.
+async fn serve<P>(front: Arc<Front<P>>, connection: Connection, shutdown: ShutdownWatch, mut stream: HttpSession)
+where
+    P: ProxyHttp + Send + Sync + 'static,
+    P::CTX: Send + Sync,
+{
+    to_http1(stream.req_header_mut());
+    let head = written(stream.req_header());
+    if let Err(bad) = judge(&front, &head) {
+        return refuse(&front, &connection, stream, bad, &head).await;
+    }
+    let (kill, arrival) = (Arc::clone(&connection.kill), Arc::clone(&connection.arrival));
+    let has_body = !stream.is_body_done();
+    let _running = Gauge::raise(&front.counters.requests);
+    let session = ServerSession::new_http2(stream);
+    // Whatever ends it early drops it, and that resets its stream and no other one (RFC 9113 section 5.4.2).
+    tokio::select! {
+        biased;
+        _ = context::scope(connection, front.proxy.process_new_http(session, &shutdown)) => {}
+        () = kill.soft_killed() => {}
+        () = kill.hard_killed() => {}
+        () = too_slow(&arrival, &front.limits), if has_body => arrival.give_up(),
+    }
+}
+
+/// Ready once a body has come too slowly for too long (see [`Limits::min_body_rate`]). Here, unlike in HTTP/1.1, time in
+/// which the application does not read counts too: nobody tells who waits for whom.
+async fn too_slow(arrival: &Arrival, limits: &Limits) {
+    let mut begun = None;
+    loop {
+        let left = match arrival.so_far() {
+            None => return std::future::pending().await,
+            Some(0) => limits.body_patience,
+            Some(bytes) => {
+                let since = *begun.get_or_insert_with(Instant::now);
+                granted(limits, bytes).saturating_sub(since.elapsed())
+            }
+        };
+        if left.is_zero() {
+            return;
+        }
+        sleep(left).await;
+    }
+}
+
+fn granted(limits: &Limits, bytes: u64) -> Duration {
+    let bought = bytes.checked_div(limits.min_body_rate as u64).map_or(Duration::MAX, Duration::from_secs);
+    limits.body_patience.saturating_add(bought)
+}
+
+/// The request as HTTP/1.1 has it: with `Host`, and its cookies in one field (RFC 9113 sections 8.3.1 and 8.2.3).
+fn to_http1(head: &mut RequestHeader) {
+    let mut cookies = head.headers.get_all(COOKIE).iter();
+    if let (Some(first), Some(second)) = (cookies.next(), cookies.next()) {
+        let crumbs: Vec<&[u8]> = [first, second].into_iter().chain(cookies).map(HeaderValue::as_bytes).collect();
+        // Legal bytes, joined by legal bytes.
+        if let Ok(joined) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])) {
+            head.remove_header(&COOKIE);
+            let _ = head.insert_header(COOKIE, joined);
+        }
+    }
+    let authority = head.uri.authority().map(|authority| authority.as_str().to_owned());
+    if let Some(authority) = authority {
+        // Where both came, they are the same: pingora saw to it.
+        let _ = head.insert_header(HOST, authority);
+    }
+}
+
+/// The bytes of the head, had it come with HTTP/1.1.
+fn written(head: &RequestHeader) -> BytesMut {
+    let mut bytes = BytesMut::with_capacity(1024);
+    let target = match head.raw_path() {
+        // `CONNECT` has none.
+        b"" => b"*",
+        target => target,
+    };
+    for word in [head.method.as_str().as_bytes(), b" ", target, b" HTTP/1.1\r\n"] {
+        bytes.extend_from_slice(word);
+    }
+    for (name, value) in &head.headers {
+        for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+            bytes.extend_from_slice(part);
+        }
+    }
+    bytes.extend_from_slice(b"\r\n");
+    bytes
+}
+
+fn judge<P: ProxyHttp>(front: &Front<P>, head: &[u8]) -> Result<(), BadHead> {
+    // A value could hold no line end, or the scanner would find a shorter head than the whole.
+    match Scanner::default().advance(head, &front.limits)? {
+        Some(length) if length == head.len() => {}
+        _ => return Err(BadHead::StreamMalformed),
+    }
+    Head::parse(head, &|name| front.refuse.relies_on(name)).map(drop)
+}
+
+async fn refuse<P: ProxyHttp>(
+    front: &Front<P>,
+    connection: &Connection,
+    mut stream: HttpSession,
+    bad: BadHead,
+    head: &[u8],
+) {
+    front.count_refusal();
+    let (parts, body) = front.refuse.refuse_head(&bad, &connection.peer, head).into_parts();
+    let mut answer = ResponseHeader::from(parts);
+    if answer.insert_header(CONTENT_LENGTH, body.len()).is_err() {
+        return;
+    }
+    let silent = stream.req_header().method == Method::HEAD || body.is_empty();
+    stream.set_write_timeout(Some(LINGER));
+    if stream.write_response_header(Box::new(answer), silent).is_ok() && !silent {
+        // The client may be gone, and there is nobody else to tell.
+        let _ = stream.write_body(body, true).await;
+    }
+}
+
+fn options(limits: &Limits) -> H2Options {
+    let mut options = H2Options::new();
+    options
+        .initial_window_size(BODY_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_concurrent_streams(MOST_AT_ONCE)
+        // Counted in another way (section 6.5.2), and more than ours: whoever passes that gets a page of ours.
+        .max_header_list_size(u32::try_from(2 * limits.max_head).unwrap_or(u32::MAX).max(BODY_WINDOW))
+        .max_send_buffer_size(MOST_UNSENT);
+    options
+}
+
+fn digest(stream: &Stream) -> Digest {
+    Digest {
+        ssl_digest: stream.get_ssl_digest(),
+        timing_digest: stream.get_timing_digest(),
+        proxy_digest: stream.get_proxy_digest(),
+        socket_digest: stream.get_socket_digest(),
+    }
+}
