@@ -20,6 +20,7 @@ mod doctor;
 mod explained;
 mod forwarded;
 mod group;
+mod http2;
 mod identity_headers;
 mod kept_forms;
 mod keys;

@@ -13,9 +13,9 @@ use crate::proxying::asked;
 const POLICY_VIOLATION: [u8; 4] = [0x88, 0x02, 0x03, 0xF0];
 
 /// "Within a second", on a machine that is busy with everything else too.
-const SOON: Duration = Duration::from_secs(3);
+pub const SOON: Duration = Duration::from_secs(3);
 
-const EVENTS: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
+pub const EVENTS: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
 const SWITCH: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
                       Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
 
@@ -40,12 +40,12 @@ async fn event_stream(world: &World, browser: &mut Browser, path: &str) -> (Conn
     (connection, body, feeder)
 }
 
-fn chunk(text: &str) -> Vec<u8> {
+pub fn chunk(text: &str) -> Vec<u8> {
     format!("{:x}\r\n{text}\r\n", text.len()).into_bytes()
 }
 
 /// Presses the logout button without following where it leads; when that was.
-async fn leave(world: &World, browser: &mut Browser) -> (Response, Instant) {
+pub async fn leave(world: &World, browser: &mut Browser) -> (Response, Instant) {
     let form = world.logout_form(browser).await;
     let url = crate::harness::browser::parse(&format!("https://{PAIE}{}", form.action));
     let started = Instant::now();
@@ -66,7 +66,7 @@ async fn rest(connection: &mut Connection) -> Vec<u8> {
 }
 
 /// The access lines of `path` that give `reason`, once there is one; `path` is of this test alone.
-async fn logged(watch: &Watch, path: &str) -> Vec<String> {
+pub async fn logged(watch: &Watch, path: &str) -> Vec<String> {
     let lines = || -> Vec<String> {
         let text = watch.text();
         text.lines().filter(|line| line.contains("access") && line.contains(path)).map(str::to_owned).collect()
@@ -75,7 +75,7 @@ async fn logged(watch: &Watch, path: &str) -> Vec<String> {
     lines()
 }
 
-fn fresh_path() -> String {
+pub fn fresh_path() -> String {
     format!("/open-{}", portillon::crypto::random_token::<9>())
 }
 

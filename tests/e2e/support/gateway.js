@@ -1,6 +1,6 @@
 // Starts the gateway's own binary with a configuration made for the test, and ends it.
 
-import { spawn } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { existsSync } from "node:fs";
@@ -8,6 +8,7 @@ import net from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 
 import { adopt } from "./children.js";
 import { poll } from "./poll.js";
@@ -37,6 +38,7 @@ export async function freePort() {
  * @param {string[]} [site.scope] more scopes to ask for
  * @param {string} [site.provider] more lines of [provider]
  * @param {string} site.routes the [[route]] tables
+ * @param {boolean} [site.tls] speak TLS, with a certificate for localhost that nobody vouches for
  * @param {object} [site.environment] more variables of its environment
  * @param {(folder: string) => Promise<void>} [site.prepare] does what must be done in its folder before it starts
  * @param {boolean} [site.unheard] drop what it writes instead of keeping it
@@ -49,6 +51,7 @@ export async function startGateway(site) {
   await mkdir(path.join(folder, "state"), { mode: 0o700 });
   await writeFile(file, configuration(site, folder, admin), { mode: 0o600 });
 
+  if (site.tls) await makeCertificate(folder);
   await site.prepare?.(folder);
   const output = site.unheard ? "ignore" : "pipe";
   const child = adopt(spawn(BINARY, ["run", "--config", file], { stdio: ["ignore", output, output], env: { ...process.env, ...site.environment } }));
@@ -80,14 +83,22 @@ export async function startGateway(site) {
   return gateway;
 }
 
-function configuration({ port, issuer, registration = registrations.rs256, scope = [], provider = "", routes }, folder, admin) {
+async function makeCertificate(folder) {
+  const files = ["-keyout", path.join(folder, "key.pem"), "-out", path.join(folder, "cert.pem")];
+  const key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
+  const names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"];
+  await promisify(execFile)("openssl", ["req", "-x509", "-days", "1", ...key, ...names, ...files]);
+}
+
+function configuration({ port, issuer, registration = registrations.rs256, scope = [], provider = "", routes, tls = false }, folder, admin) {
   const scopes = ["openid", "given_name", "usual_name", "email", "uid", "siret", "idp_id", "phone", "organizational_unit", "belonging_population", "roles", ...scope];
   return `
 [server]
 listen = ["127.0.0.1:${port}"]
-external_scheme = "http"
+external_scheme = "${tls ? "https" : "http"}"
 state_dir = "${folder}/state"
 keys_dir = "${folder}/state/keys"
+${tls ? `[server.tls]\ncertificates = [{ cert = "${folder}/cert.pem", key = "${folder}/key.pem" }]` : ""}
 
 [admin]
 listen = ["127.0.0.1:${admin}"]

@@ -59,17 +59,23 @@ impl Identity {
         format!("{{ cert = {certificate:?}, key = {key:?} }}")
     }
 
-    /// A client that trusts this authority only.
+    /// A client that trusts this authority only, and speaks HTTP/1.1.
     pub fn connector(&self) -> TlsConnector {
+        self.connector_for(&[])
+    }
+
+    /// The same, which offers these protocols (ALPN).
+    pub fn connector_for(&self, protocols: &[&[u8]]) -> TlsConnector {
         let mut roots = RootCertStore::empty();
         let authority = CertificateDer::from_pem_slice(self.authority.as_bytes()).expect("a certificate of ours");
         roots.add(authority).expect("an authority of ours");
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
+        let mut config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .expect("the provider knows TLS 1.2 and 1.3")
             .with_root_certificates(roots)
             .with_no_client_auth();
+        config.alpn_protocols = protocols.iter().map(|protocol| protocol.to_vec()).collect();
         TlsConnector::from(Arc::new(config))
     }
 

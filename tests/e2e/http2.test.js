@@ -1,0 +1,86 @@
+// HTTP/2 between a real browser and the gateway, which ends TLS itself.
+
+import assert from "node:assert/strict";
+import { createHash, randomBytes } from "node:crypto";
+import { after, afterEach, before, beforeEach, describe, test } from "node:test";
+
+import { agents } from "./support/agents.js";
+import { startApplication } from "./support/application.js";
+import { login, newAgent, startBrowser } from "./support/browser.js";
+import { freePort, startGateway } from "./support/gateway.js";
+import { startProvider } from "./support/provider.js";
+
+describe("over HTTP/2", () => {
+  let application, browser, context, gateway, origin, page, provider;
+
+  before(async () => {
+    const port = await freePort();
+    origin = `https://localhost:${port}`;
+    [provider, application, browser] = await Promise.all([startProvider([origin]), startApplication(), startBrowser()]);
+    gateway = await startGateway({
+      port,
+      issuer: provider.issuer,
+      tls: true,
+      routes: `
+[[route]]
+name = "dossiers"
+host = "localhost:${port}"
+upstream = "${application.origin}"
+`,
+    });
+  });
+  after(async () => {
+    await browser?.close();
+    await Promise.all([gateway?.stop(), provider?.stop(), application?.stop()]);
+  });
+  beforeEach(async () => {
+    context = await newAgent(browser, { ignoreHTTPSErrors: true });
+    page = await context.newPage();
+    await login(page, `${origin}/`, "zoe");
+    await page.waitForURL(`${origin}/`);
+  });
+  afterEach(() => context.close());
+
+  test("the browser chooses it, and the application learns who it is", async () => {
+    const protocols = await page.evaluate(() => performance.getEntries().map(({ nextHopProtocol }) => nextHopProtocol).filter(Boolean));
+    assert.deepEqual([...new Set(protocols)], ["h2"]);
+    assert.equal(await page.locator("#email").textContent(), agents.zoe.claims.email);
+    assert.ok(application.received.every(({ httpVersion }) => httpVersion === "1.1"));
+  });
+
+  test("a hundred requests at once are all answered", async () => {
+    const answers = await page.evaluate(() => {
+      const ask = (_, number) => fetch(`/dossiers/${number}`).then(async (answer) => [answer.status, (await answer.text()).includes(`/dossiers/${number}<`)]);
+      return Promise.all(Array.from({ length: 100 }, ask));
+    });
+    assert.deepEqual(new Set(answers.map(String)), new Set(["200,true"]));
+  });
+
+  test("an upload of five megabytes arrives whole", async () => {
+    const file = randomBytes(5_000_000);
+    await page.goto(`${origin}/piece`);
+    await page.locator("[name=objet]").fill("Étude");
+    await page.locator("[name=piece]").setInputFiles({ name: "étude.bin", mimeType: "application/octet-stream", buffer: file });
+    await page.locator("button").click();
+    await page.locator("#digest").waitFor();
+    assert.equal(await page.locator("#digest").textContent(), createHash("sha256").update(file).digest("hex"));
+  });
+
+  test("a logout ends the WebSocket and the event stream of another tab", async () => {
+    await page.evaluate(async () => {
+      const socket = new WebSocket(`wss://${location.host}/ws`);
+      globalThis.socketClosed = new Promise((resolve) => socket.addEventListener("close", ({ code }) => resolve(code)));
+      await new Promise((resolve) => socket.addEventListener("open", resolve));
+      const events = new EventSource("/evenements");
+      globalThis.eventsEnded = new Promise((resolve) => events.addEventListener("error", () => resolve(events.readyState)));
+      await new Promise((resolve) => events.addEventListener("open", resolve));
+    });
+    const other = await context.newPage();
+    await other.goto(`${origin}/.portillon/me`);
+    await other.locator('form[action*="/.portillon/logout"] button').click();
+    const started = Date.now();
+    assert.equal(await page.evaluate(() => globalThis.socketClosed), 1008);
+    await page.evaluate(() => globalThis.eventsEnded);
+    assert.ok(Date.now() - started < 3000, `${Date.now() - started} ms`);
+  });
+});
