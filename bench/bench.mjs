@@ -20,9 +20,6 @@ const ROUNDS = Number(process.env.BENCH_ROUNDS ?? 25);
 const REQUESTS = Number(process.env.BENCH_REQUESTS ?? 1_000_000);
 const WARM_UP_SECONDS = 2;
 const MEMORY_SECONDS = 10;
-/** Stores differ by a percent or two: as many times the rounds of the others. */
-const STORE_ROUNDS = 5;
-
 /** What is to be reached: CPU beside the fair floor and beside the plain bare proxy; memory in MB. */
 const TARGETS = { assertionBesideFloor: 1.2, bothBesideFloor: 1.8, bothBesidePlain: 2.0, memory: 60 };
 
@@ -69,7 +66,7 @@ ${stores}`;
 }
 
 async function storePart(upstream) {
-  return storeResults(await measureStores(upstream, { rounds: ROUNDS * STORE_ROUNDS, seconds: SECONDS, warmUp: WARM_UP_SECONDS }));
+  return storeResults(await measureStores(upstream, { rounds: ROUNDS, seconds: SECONDS, warmUp: WARM_UP_SECONDS }));
 }
 
 // The same bytes come in, cookie and all, as come to the gateway: of the length that a session has.

@@ -262,10 +262,15 @@ fn options(limits: &Limits) -> H2Options {
         .initial_window_size(BODY_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_concurrent_streams(MOST_AT_ONCE)
-        // Counted in another way (section 6.5.2), and more than ours: whoever passes that gets a page of ours.
-        .max_header_list_size(u32::try_from(2 * limits.max_head).unwrap_or(u32::MAX).max(BODY_WINDOW))
+        .max_header_list_size(u32::try_from(head_list(limits)).unwrap_or(u32::MAX))
         .max_send_buffer_size(MOST_UNSENT);
     options
+}
+
+/// More than any head within our own caps, whose page says what is wrong; each field counts 32 bytes more than it has
+/// (section 6.5.2).
+const fn head_list(limits: &Limits) -> usize {
+    2 * limits.max_head + 64 * limits.max_headers
 }
 
 fn digest(stream: &Stream) -> Digest {
