@@ -82,6 +82,8 @@ pub struct Revocations {
     queued: Mutex<Option<mpsc::UnboundedReceiver<Queued>>>,
     unwritten: AtomicUsize,
     read: Moment,
+    /// Where the first reader left off: who follows goes on there.
+    caught_up: Mutex<Option<Cursor>>,
     /// Since when the journal takes nothing: what others end may not be in it either.
     refused: Moment,
     replaced: AtomicU64,
@@ -128,6 +130,7 @@ impl Revocations {
             queued: Mutex::new(Some(queued)),
             unwritten: AtomicUsize::new(0),
             read: Moment::never(),
+            caught_up: Mutex::default(),
             refused: Moment::never(),
             replaced: AtomicU64::new(0),
             error: Mutex::default(),
@@ -239,16 +242,18 @@ impl Revocations {
         }
     }
 
-    /// Reads everything that the journal holds now.
+    /// Reads everything that the journal holds now, before anything ends here.
     ///
     /// # Errors
     ///
     /// [`StoreError`] where it cannot be read.
     pub async fn catch_up(&self, journal: &dyn Journal) -> Result<(), StoreError> {
-        self.read_all(journal).await.map(drop)
+        let after = self.read_all(journal, |_| {}).await?;
+        *self.caught_up.lock().unwrap_or_else(PoisonError::into_inner) = Some(after);
+        Ok(())
     }
 
-    /// Reads `journal` for ever.
+    /// Reads `journal` for ever, from where [`Self::catch_up`] left off.
     pub async fn follow(&self, journal: &dyn Journal) {
         let mut pause = PAUSE.0;
         loop {
@@ -278,7 +283,11 @@ impl Revocations {
     }
 
     async fn read_on(&self, journal: &dyn Journal) -> Result<std::convert::Infallible, StoreError> {
-        let mut after = self.compare(journal).await?;
+        let caught_up = self.caught_up.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let mut after = match caught_up {
+            Some(after) => after,
+            None => self.compare(journal).await?,
+        };
         let mut forgotten = Instant::now();
         loop {
             let page = journal.read(&after).await?;
@@ -302,22 +311,23 @@ impl Revocations {
 
     /// Reads everything, and has written again what is known and not there. Where that ended.
     async fn compare(&self, journal: &dyn Journal) -> Result<Cursor, StoreError> {
-        let (after, seen) = self.read_all(journal).await?;
+        let mut seen = HashSet::new();
+        let after = self.read_all(journal, |entries| seen.extend(entries.iter().map(|entry| entry.name))).await?;
         self.write_again(&seen);
         Ok(after)
     }
 
-    /// Reads from the start until nothing follows: where that was, and what was there.
-    async fn read_all(&self, journal: &dyn Journal) -> Result<(Cursor, HashSet<Name>), StoreError> {
-        let (mut after, mut seen) = (Cursor::default(), HashSet::new());
+    /// Reads from the start until nothing follows, and shows each page to `see`; where that was.
+    async fn read_all(&self, journal: &dyn Journal, mut see: impl FnMut(&[Entry])) -> Result<Cursor, StoreError> {
+        let mut after = Cursor::default();
         loop {
             let page = journal.read(&after).await?;
             self.learn(&page.entries);
-            seen.extend(page.entries.iter().map(|entry| entry.name));
+            see(&page.entries);
             // A page of lines that are none of ours is not the last one.
             if page.next == after {
                 self.succeeded();
-                return Ok((after, seen));
+                return Ok(after);
             }
             after = page.next;
         }

@@ -1,13 +1,17 @@
 //! What a gateway knows of ended sessions while its store comes and goes.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use async_trait::async_trait;
 use portillon::clock::{Clock, Timestamp};
 use portillon::crypto::key_ring::{KeyRing, KeyRings};
 use portillon::store::records::Records;
-use portillon::store::redis::Mode;
-use portillon::store::{Cursor, Entry, Journal, OnFailure, Policy, Revocations, Scope, Subject, Told};
+use portillon::store::redis::{Mode, Redis};
+use portillon::store::{
+    Cursor, Entry, Journal, OnFailure, Page, Policy, Revocations, Scope, StoreError, Subject, Told,
+};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
@@ -105,6 +109,71 @@ async fn a_stop_waits_for_the_store_and_knows_what_it_lacks() {
     late.knows.catch_up_with_many(&gateway.records).await.unwrap();
     let everybody = late.knows.newest_about(&anybody());
     assert!(everybody > Timestamp::default(), "it is there for others");
+}
+
+/// A journal that knows how often it was read from its start.
+struct FromTheStart(Redis, AtomicUsize);
+
+#[async_trait]
+impl Journal for FromTheStart {
+    async fn append(&self, entries: &[Entry]) -> Result<(), StoreError> {
+        self.0.append(entries).await
+    }
+
+    async fn read(&self, after: &Cursor) -> Result<Page, StoreError> {
+        if *after == Cursor::default() {
+            self.1.fetch_add(1, Ordering::Relaxed);
+        }
+        self.0.read(after).await
+    }
+
+    async fn replace(&self) -> Result<(), StoreError> {
+        self.0.replace().await
+    }
+}
+
+#[tokio::test]
+async fn what_was_read_at_the_start_is_not_read_again() {
+    let server = Server::start(&[]);
+    journal(&server.settings()).append(&[entry(1)]).await.unwrap();
+    let (knows, counted) =
+        (Arc::new(Revocations::new(Clock::system())), Arc::new(FromTheStart(journal(&server.settings()), 0.into())));
+    knows.catch_up(&*counted).await.unwrap();
+    assert!(knows.has(&entry(1).name));
+    let (reader, journal_read) = (Arc::clone(&knows), Arc::clone(&counted));
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move { reader.follow(&*journal_read).await });
+    journal(&server.settings()).append(&[entry(2)]).await.unwrap();
+    timeout(PATIENCE, async {
+        while !knows.has(&entry(2).name) {
+            sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await
+    .unwrap();
+    assert_eq!(counted.1.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn what_the_store_lost_after_the_first_reading_is_written_again() {
+    let mut server = Server::start(&[]);
+    journal(&server.settings()).append(&[entry(1)]).await.unwrap();
+    let knows = Arc::new(Revocations::new(Clock::system()));
+    knows.catch_up(&journal(&server.settings())).await.unwrap();
+    server.kill();
+    server.start_again();
+    let (reader, writer) = (Arc::clone(&knows), Arc::clone(&knows));
+    let (read, written) = (journal(&server.settings()), journal(&server.settings()));
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move { reader.follow(&read).await });
+    tasks.spawn(async move { writer.write(&written).await });
+    timeout(PATIENCE, async {
+        while rest(&journal(&server.settings()), &Cursor::default()).await.entries != [entry(1)] {
+            sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await
+    .unwrap();
 }
 
 const fn anybody() -> Subject<'static> {
