@@ -100,15 +100,14 @@ async function started(command, args, port, folder) {
   };
 }
 
-/**
- * The gateway with a session of its own: `sign` as in a route, `log` as PORTILLON_LOG, `store` as in [store]; `prepare` has
- * its folder before it starts.
- */
+/** The gateway with a session of its own: `sign` as in a route, `log` as PORTILLON_LOG, `store` as in [store]. */
 export async function startPortillon(upstream, options) {
   const { gateway, port, client, provider } = await loggedIn(`http://127.0.0.1:${upstream}`, options);
   return {
     pid: gateway.pid,
     port,
+    admin: gateway.admin,
+    folder: gateway.folder,
     headers: { Host: `localhost:${port}`, Cookie: client.cookieHeader(`http://localhost:${port}/`) },
     stop: () => Promise.all([gateway.stop(), provider.stop()]),
   };
@@ -124,13 +123,13 @@ export async function gatewayHeaders() {
   return pairs(JSON.parse(body)).filter(([name]) => !own.has(name.toLowerCase()));
 }
 
-async function loggedIn(upstream, { sign, log, store, prepare }) {
+async function loggedIn(upstream, { sign, log, store }) {
   const port = await freePort();
   const origin = `http://localhost:${port}`;
   const provider = await startProvider([origin]);
   const routes = `[[route]]\nname = "bench"\nhost = "localhost:${port}"\nupstream = "${upstream}"\nsign = ${JSON.stringify(sign)}`;
   const environment = { TOKIO_WORKER_THREADS: String(THREADS), ...(log && { PORTILLON_LOG: log }) };
-  const gateway = await startGateway({ port, issuer: provider.issuer, provider: store && `[store]\n${store}`, routes, environment, prepare, unheard: true });
+  const gateway = await startGateway({ port, issuer: provider.issuer, provider: store && `[store]\n${store}`, routes, environment, unheard: true });
   const client = new Client();
   const { status, url } = await client.login(`${origin}/`, "zoe");
   if (status !== 200) throw new Error(`no login: ${status} at ${url}`);

@@ -1,7 +1,9 @@
 // HTTP/2 between a real browser and the gateway, which ends TLS itself.
 
 import assert from "node:assert/strict";
-import { createHash, randomBytes } from "node:crypto";
+import { X509Certificate, createHash, randomBytes } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import path from "node:path";
 import { after, afterEach, before, beforeEach, describe, test } from "node:test";
 
 import { agents } from "./support/agents.js";
@@ -20,7 +22,7 @@ describe("over HTTP/2", () => {
     gateway = await startGateway({
       port,
       issuer: provider.issuer,
-      tls: true,
+      tls: ["localhost"],
       routes: `
 [[route]]
 name = "dossiers"
@@ -84,3 +86,39 @@ upstream = "${application.origin}"
     assert.ok(Date.now() - started < 3000, `${Date.now() - started} ms`);
   });
 });
+
+describe("two sites with one certificate", () => {
+  let application, browser, gateway, paie, provider, rh;
+
+  before(async () => {
+    const port = await freePort();
+    const names = ["paie.example.test", "rh.example.test"];
+    const route = (name) => `[[route]]\nname = "${name.split(".")[0]}"\nhost = "${name}:${port}"\nupstream = "${application.origin}"\n`;
+    [paie, rh] = names.map((name) => `https://${name}:${port}`);
+    [provider, application] = await Promise.all([startProvider([paie, rh]), startApplication()]);
+    gateway = await startGateway({ port, issuer: provider.issuer, tls: names, routes: names.map(route).join("") });
+    browser = await startBrowser("--host-resolver-rules=MAP *.example.test 127.0.0.1", `--ignore-certificate-errors-spki-list=${await fingerprint(gateway)}`);
+  });
+  after(async () => {
+    await browser?.close();
+    await Promise.all([gateway?.stop(), provider?.stop(), application?.stop()]);
+  });
+
+  test("are told apart, and nobody notices that the browser took one's connection for the other", async () => {
+    const page = await (await newAgent(browser)).newPage();
+    await login(page, `${paie}/`, "zoe");
+    await page.waitForURL(`${paie}/`);
+    await page.goto(`${rh}/formulaire`);
+    assert.equal(page.url(), `${rh}/formulaire`);
+    await page.locator("[name=objet]").fill("Étude");
+    await page.locator("button").click();
+    assert.equal(await page.locator("#objet").textContent(), "Étude");
+    assert.ok(gateway.log().includes('"reason":"misdirected"'), "the browser tried the connection that it had");
+  });
+});
+
+/** What Chromium calls a certificate that it shall trust: the digest of its public key. */
+async function fingerprint({ folder }) {
+  const { publicKey } = new X509Certificate(await readFile(path.join(folder, "cert.pem")));
+  return createHash("sha256").update(publicKey.export({ type: "spki", format: "der" })).digest("base64");
+}

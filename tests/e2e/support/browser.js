@@ -12,11 +12,11 @@ const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.mi
 const SCREENSHOTS = fileURLToPath(new URL("../screenshots/", import.meta.url));
 const WIDTHS = { desktop: { width: 1280, height: 800 }, phone: { width: 375, height: 667 } };
 
-/** Starts the browser; CHROMIUM names another one than Debian's. */
-export function startBrowser() {
+/** Starts the browser, with more `args`; CHROMIUM names another one than Debian's. */
+export function startBrowser(...args) {
   return chromium.launch({
     executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-    args: ["--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
+    args: ["--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", ...args],
     // Chromium's own sandbox refuses to run as root.
     chromiumSandbox: process.getuid() !== 0,
   });

@@ -38,7 +38,7 @@ export async function freePort() {
  * @param {string[]} [site.scope] more scopes to ask for
  * @param {string} [site.provider] more lines of [provider]
  * @param {string} site.routes the [[route]] tables
- * @param {boolean} [site.tls] speak TLS, with a certificate for localhost that nobody vouches for
+ * @param {string[]} [site.tls] speak TLS, with a certificate for these names that nobody vouches for
  * @param {object} [site.environment] more variables of its environment
  * @param {(folder: string) => Promise<void>} [site.prepare] does what must be done in its folder before it starts
  * @param {boolean} [site.unheard] drop what it writes instead of keeping it
@@ -51,7 +51,7 @@ export async function startGateway(site) {
   await mkdir(path.join(folder, "state"), { mode: 0o700 });
   await writeFile(file, configuration(site, folder, admin), { mode: 0o600 });
 
-  if (site.tls) await makeCertificate(folder);
+  if (site.tls) await makeCertificate(folder, site.tls);
   await site.prepare?.(folder);
   const output = site.unheard ? "ignore" : "pipe";
   const child = adopt(spawn(BINARY, ["run", "--config", file], { stdio: ["ignore", output, output], env: { ...process.env, ...site.environment } }));
@@ -60,6 +60,8 @@ export async function startGateway(site) {
   const ended = once(child, "exit");
   const gateway = {
     pid: child.pid,
+    /** Where its configuration and its state are. */
+    folder,
     admin: `http://127.0.0.1:${admin}`,
     /** Everything that the gateway wrote. */
     log: () => log.join(""),
@@ -83,14 +85,14 @@ export async function startGateway(site) {
   return gateway;
 }
 
-async function makeCertificate(folder) {
+async function makeCertificate(folder, hosts) {
   const files = ["-keyout", path.join(folder, "key.pem"), "-out", path.join(folder, "cert.pem")];
   const key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
-  const names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"];
+  const names = ["-subj", "/CN=gateway", "-addext", `subjectAltName=${hosts.map((host) => `DNS:${host}`).join(",")}`];
   await promisify(execFile)("openssl", ["req", "-x509", "-days", "1", ...key, ...names, ...files]);
 }
 
-function configuration({ port, issuer, registration = registrations.rs256, scope = [], provider = "", routes, tls = false }, folder, admin) {
+function configuration({ port, issuer, registration = registrations.rs256, scope = [], provider = "", routes, tls }, folder, admin) {
   const scopes = ["openid", "given_name", "usual_name", "email", "uid", "siret", "idp_id", "phone", "organizational_unit", "belonging_population", "roles", ...scope];
   return `
 [server]
