@@ -6,6 +6,9 @@
 //! A session is told from one that began after the revocation by what its gateway knew at the login, not by clocks that
 //! may differ: each revocation is later than those known where it is made, and a session names the latest that was known
 //! where it began. Whoever logs in at a gateway that did not know yet logs in again.
+//!
+//! Of two that are made at once at two gateways, neither knows the other. Who knows the one and learns of the other makes
+//! that one later still: a session that began here between the two names the first, and began before the second.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -25,8 +28,15 @@ use crate::crypto::random;
 /// How often the store is read.
 const LOOK: Duration = Duration::from_millis(500);
 
+/// What makes one later than another.
+const SECOND: Duration = Duration::from_secs(1);
+
 /// Records read at once.
 const PAGE: usize = 500;
+
+/// How old one may look that was just made: clocks differ by a minute, and nobody logs in where the store was not read for
+/// some seconds.
+const JUST_MADE: Duration = SKEW.saturating_mul(2);
 
 /// Whose sessions end.
 #[derive(Clone, Deserialize, Eq, Hash, PartialEq, Serialize)]
@@ -98,13 +108,40 @@ pub(super) struct Mark {
     until: Timestamp,
 }
 
+impl Mark {
+    /// The same, as if it had been made then.
+    fn made_later(&self, before: Timestamp) -> Self {
+        let until = self.until.plus(before.since(self.before));
+        Self { scope: self.scope.clone(), before, until }
+    }
+}
+
 /// What is known of one scope.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 struct Known {
     before: Timestamp,
     until: Timestamp,
     /// Whether the store had it once.
     stored: bool,
+    /// Every [`Mark::before`] that was heard of: two about the same sessions in one second are one.
+    heard: HashSet<Timestamp>,
+}
+
+impl Known {
+    fn of(mark: &Mark, stored: bool) -> Self {
+        Self { before: mark.before, until: mark.until, stored, heard: HashSet::from([mark.before]) }
+    }
+
+    /// Takes over what `other` knows of the same scope. Whether it is later.
+    fn merge(&mut self, other: Self) -> bool {
+        self.heard.extend(other.heard);
+        self.until = self.until.max(other.until);
+        let is_later = other.before > self.before;
+        if is_later {
+            (self.before, self.stored) = (other.before, other.stored);
+        }
+        is_later
+    }
 }
 
 /// The broad revocations that this gateway knows.
@@ -152,20 +189,11 @@ impl Broad {
 
     /// Reads what the store holds, and writes what it lacks. Whether anything was new.
     pub(super) async fn look(&self, records: &Records) -> Result<bool, RecordError> {
-        let asked = Instant::now();
-        let (mut seen, mut news, mut after) = (HashSet::new(), false, None::<Cursor>);
-        loop {
-            let found = records.scan::<Mark>(Table::Revocation, after.as_ref(), PAGE).await?;
-            for (_, mark) in found.records {
-                news |= self.learn(&mark);
-                seen.insert((mark.scope, mark.before));
-            }
-            after = found.next;
-            if after.is_none() {
-                break;
-            }
-        }
-        self.forget(records.clock().now());
+        let (asked, now) = (Instant::now(), records.clock().now());
+        let marks = all(records).await?;
+        let news = self.learn(&marks, now);
+        self.forget(now);
+        let seen: HashSet<_> = marks.into_iter().map(|mark| (mark.scope, mark.before)).collect();
         for mark in self.missing(&seen) {
             self.write(&mark, records).await?;
         }
@@ -197,27 +225,36 @@ impl Broad {
     /// Ends the sessions of `scope` that began until `now`, here at once.
     pub(super) fn begin(&self, scope: Scope, life: Duration, now: Timestamp) -> Mark {
         let mut known = self.writing();
-        let others = known.iter().filter(|(other, _)| scope.may_meet(other)).map(|(_, other)| other.before);
-        let before = others.max().map_or(now, |latest| latest.plus(Duration::from_secs(1)).max(now));
+        let before = newest_beside(&known, &scope).map_or(now, |newest| newest.plus(SECOND).max(now));
         let mark = Mark { scope, before, until: before.plus(SKEW).plus(life) };
         self.any.store(true, Ordering::Release);
-        known.insert(mark.scope.clone(), Known { before: mark.before, until: mark.until, stored: false });
+        note(&mut known, &mark, false);
         mark
     }
 
-    /// Whether it says anything new.
-    fn learn(&self, mark: &Mark) -> bool {
+    /// Learns what the store holds, all of it. Whether anything of it is new.
+    fn learn(&self, marks: &[Mark], now: Timestamp) -> bool {
         let mut known = self.writing();
+        let (heard, unheard): (Vec<_>, Vec<_>) = marks.iter().partition(|mark| is_heard(&known, mark));
+        for mark in heard {
+            if let Some(known) = known.get_mut(&mark.scope).filter(|known| known.before == mark.before) {
+                known.stored = true;
+            }
+        }
+        if unheard.is_empty() {
+            return false;
+        }
         self.any.store(true, Ordering::Release);
-        let (before, until) = (mark.before, mark.until);
-        let Some(old) = known.get_mut(&mark.scope) else {
-            known.insert(mark.scope.clone(), Known { before, until, stored: true });
-            return true;
-        };
-        let says_more = before > old.before;
-        let stored = old.stored || before >= old.before;
-        *old = Known { before: old.before.max(before), until: old.until.max(until), stored };
-        says_more
+        // No session that began here names what is learnt at once with it.
+        let (named, mut news) = (known.clone(), false);
+        for mark in unheard {
+            news |= note(&mut known, mark, true);
+            let newest = newest_beside(&named, &mark.scope).filter(|newest| *newest >= mark.before);
+            if let Some(newest) = newest.filter(|_| now.since(mark.before) <= JUST_MADE) {
+                news |= note(&mut known, &mark.made_later(newest.plus(SECOND)), false);
+            }
+        }
+        news
     }
 
     fn stored(&self, mark: &Mark) {
@@ -234,9 +271,9 @@ impl Broad {
 
     fn missing(&self, seen: &HashSet<(Scope, Timestamp)>) -> Vec<Mark> {
         let known = self.reading();
-        let marks = known.iter().map(|(scope, known)| (scope.clone(), *known));
-        let missing = marks.filter(|(scope, known)| !seen.contains(&(scope.clone(), known.before)));
-        missing.map(|(scope, Known { before, until, .. })| Mark { scope, before, until }).collect()
+        let marks = known.iter().map(|(scope, known)| (scope.clone(), known.before, known.until));
+        let missing = marks.filter(|(scope, before, _)| !seen.contains(&(scope.clone(), *before)));
+        missing.map(|(scope, before, until)| Mark { scope, before, until }).collect()
     }
 
     fn before(&self, subject: &Subject<'_>) -> Timestamp {
@@ -259,6 +296,37 @@ impl Broad {
     }
 }
 
+/// Every one that the store holds.
+async fn all(records: &Records) -> Result<Vec<Mark>, RecordError> {
+    let (mut marks, mut after) = (Vec::new(), None::<Cursor>);
+    loop {
+        let found = records.scan::<Mark>(Table::Revocation, after.as_ref(), PAGE).await?;
+        marks.extend(found.records.into_iter().map(|(_, mark)| mark));
+        after = found.next;
+        if after.is_none() {
+            return Ok(marks);
+        }
+    }
+}
+
+/// When the latest was made that a session can name which `scope` is about.
+fn newest_beside(known: &HashMap<Scope, Known>, scope: &Scope) -> Option<Timestamp> {
+    known.iter().filter(|(other, _)| scope.may_meet(other)).map(|(_, known)| known.before).max()
+}
+
+fn is_heard(known: &HashMap<Scope, Known>, mark: &Mark) -> bool {
+    known.get(&mark.scope).is_some_and(|known| known.heard.contains(&mark.before))
+}
+
+/// Whether it is later than what was known of its scope.
+fn note(known: &mut HashMap<Scope, Known>, mark: &Mark, stored: bool) -> bool {
+    let new = Known::of(mark, stored);
+    match known.get_mut(&mark.scope) {
+        Some(old) => old.merge(new),
+        None => known.insert(mark.scope.clone(), new).is_none(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -269,6 +337,13 @@ mod tests {
 
     fn mark(scope: Scope, before: u64) -> Mark {
         Mark { scope, before: at(before), until: at(5000) }
+    }
+
+    /// Long after any of them was made.
+    const LATE: Timestamp = at(4000);
+
+    fn hear(broad: &Broad, mark: &Mark) -> bool {
+        broad.learn(std::slice::from_ref(mark), LATE)
     }
 
     const fn login(seconds: u64) -> Subject<'static> {
@@ -290,15 +365,15 @@ mod tests {
         for scope in scopes() {
             let broad = Broad::new();
             assert!(!broad.covers(&login(1000)));
-            assert!(broad.learn(&mark(scope.clone(), 1000)));
+            assert!(hear(&broad, &mark(scope.clone(), 1000)));
             for logged_in_at in [0, 1000, 1060] {
                 assert!(broad.covers(&login(logged_in_at)), "{scope:?}: at {logged_in_at}, by whatever clock");
                 let new = knowing(logged_in_at, broad.newest_about(&login(0)).as_secs());
                 assert!(!broad.covers(&new), "{scope:?}: at {logged_in_at}, after it");
             }
             assert!(!broad.covers(&login(1061)), "{scope:?}: no clock explains that");
-            assert!(broad.learn(&mark(scope.clone(), 1001)) && broad.covers(&knowing(1000, 1000)));
-            assert!(!broad.learn(&mark(scope, 900)) && broad.covers(&knowing(1000, 1000)), "the later one stays");
+            assert!(hear(&broad, &mark(scope.clone(), 1001)) && broad.covers(&knowing(1000, 1000)));
+            assert!(!hear(&broad, &mark(scope, 900)) && broad.covers(&knowing(1000, 1000)), "the later one stays");
             broad.forget(at(4999));
             assert!(broad.covers(&login(1000)));
             broad.forget(at(5000));
@@ -313,7 +388,7 @@ mod tests {
             for second in scopes() {
                 // Made where the clock is ahead, and known where it is not.
                 let broad = Broad::new();
-                broad.learn(&mark(first.clone(), 1040));
+                hear(&broad, &mark(first.clone(), 1040));
                 let between = knowing(1045, broad.newest_about(&login(0)).as_secs());
                 assert!(!broad.covers(&between));
                 let made = broad.begin(second.clone(), life, at(1010));
@@ -322,16 +397,53 @@ mod tests {
             }
         }
         let broad = Broad::new();
-        broad.learn(&mark(Scope::Agent("s-2".into()), 1040));
+        hear(&broad, &mark(Scope::Agent("s-2".into()), 1040));
         assert_eq!(broad.begin(Scope::Agent("s-1".into()), life, at(1010)).before, at(1010), "nothing to do with it");
     }
 
     #[test]
     fn nobody_elses_sessions_end() {
         let broad = Broad::new();
-        broad.learn(&mark(Scope::Agent("s-2".into()), 1000));
-        broad.learn(&mark(Scope::IdentityProvider("s-1".into()), 1000));
-        broad.learn(&mark(Scope::AgentOfProvider { provider: "p-2".into(), sub: "s-1".into() }, 1000));
+        hear(&broad, &mark(Scope::Agent("s-2".into()), 1000));
+        hear(&broad, &mark(Scope::IdentityProvider("s-1".into()), 1000));
+        hear(&broad, &mark(Scope::AgentOfProvider { provider: "p-2".into(), sub: "s-1".into() }, 1000));
         assert!(!broad.covers(&login(1000)));
+    }
+
+    #[test]
+    fn of_two_made_at_once_neither_misses_a_session_between_them() {
+        let (life, now) = (Duration::from_secs(3600), at(1050));
+        for first in scopes() {
+            for second in scopes() {
+                // The clock of the one is ahead; neither has heard of the other.
+                let (one, other) = (Broad::new(), Broad::new());
+                let first = one.begin(first.clone(), life, at(1040));
+                let between = knowing(1041, one.newest_about(&login(0)).as_secs());
+                let second = other.begin(second.clone(), life, at(1011));
+                let mut store = vec![first.clone(), second.clone()];
+                for broad in [&one, &other, &one, &other] {
+                    broad.learn(&store, now);
+                    let seen = store.iter().map(|mark| (mark.scope.clone(), mark.before)).collect();
+                    store.extend(broad.missing(&seen));
+                }
+                let late = Broad::new();
+                late.learn(&store, now);
+                for broad in [&one, &other, &late] {
+                    assert!(broad.covers(&between), "{first:?}, and {second:?} at once");
+                    assert!(!broad.learn(&store, now), "{first:?}, and {second:?}: it comes to rest: {store:?}");
+                    let after = knowing(1042, other.newest_about(&login(0)).as_secs());
+                    assert!(!broad.covers(&after), "{first:?}, and {second:?}, and a login after both");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_merely_read_late_is_made_no_later() {
+        let broad = Broad::new();
+        broad.begin(Scope::Agent("s-1".into()), Duration::from_secs(3600), at(1040));
+        let everybody = mark(Scope::All, 1000);
+        assert!(broad.learn(std::slice::from_ref(&everybody), at(1000).plus(JUST_MADE).plus(SECOND)));
+        assert_eq!(broad.missing(&HashSet::from([(Scope::All, at(1000))])).len(), 1, "its own, and no other");
     }
 }
