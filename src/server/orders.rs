@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::admin::order::{GOOD_FOR, Order, Report};
+use crate::clock::Timestamp;
 use crate::gateway::Site;
 use crate::live::{LiveSession, Selection};
 use crate::store::Scope;
@@ -15,19 +16,22 @@ pub(super) async fn obey(site: Arc<Site>, sealed: &str) -> Option<String> {
     let (keys, now) = (services.keys.load(), services.clock.now());
     let order = Order::open(sealed, &keys, now)?;
     // Gateways whose clocks differ take it for current at different times.
-    let until = now.plus(GOOD_FOR * 5);
-    let is_new = services.records.put_new(Table::OneTimeUse, &Key::of("order", sealed.as_bytes()), &(), until).await;
-    let report = match is_new {
-        // Whoever gave it may go away meanwhile: it is carried out, and noted, all the same.
-        Ok(true) => tokio::spawn(async move { reported(carried_out(&site, order).await) }).await.ok()?,
-        Ok(false) => return None,
-        Err(error) => reported(Err(error)),
-    };
+    let (key, until) = (Key::of("order", sealed.as_bytes()), now.plus(GOOD_FOR * 5));
+    // Whoever gave it may go away meanwhile: it is carried out, and noted, all the same.
+    let report = tokio::spawn(async move { once(&site, order, (&key, until)).await }).await.ok()??;
     Some(report.seal(sealed, &keys, services.clock.now()))
 }
 
-fn reported(outcome: Result<Report, RecordError>) -> Report {
-    outcome.unwrap_or_else(|error| Report::Unavailable(error.to_string()))
+/// Carries out what was not ordered before, as far as the store knows; none where it was.
+async fn once(site: &Site, order: Order, (key, until): (&Key, Timestamp)) -> Option<Report> {
+    let outcome = match site.services.records.put_new(Table::OneTimeUse, key, &(), until).await {
+        Ok(false) => return None,
+        Ok(true) => carried_out(site, order).await,
+        // What ends twice has ended.
+        Err(_) if matches!(order, Order::End(_)) => carried_out(site, order).await,
+        Err(error) => Err(error),
+    };
+    Some(outcome.unwrap_or_else(|error| Report::Unavailable(error.to_string())))
 }
 
 async fn carried_out(site: &Site, order: Order) -> Result<Report, RecordError> {
@@ -84,7 +88,9 @@ async fn ended(
                 None => Scope::Agent(sub),
             };
             stored &= end_scope(site, scope(agent.clone())).await;
-            for session in sessions?.into_iter().filter(|session| session.sub != agent) {
+            // Whose address it is, only the list tells.
+            let sessions = if agent.contains('@') { sessions? } else { sessions.unwrap_or_default() };
+            for session in sessions.into_iter().filter(|session| session.sub != agent) {
                 stored &= end_scope(site, scope(session.sub)).await;
             }
         }

@@ -4,7 +4,10 @@ use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::time::Duration;
 
+use portillon::admin::order::Order;
 use portillon::clock::Clock;
+use portillon::crypto::key_ring::KeyRing;
+use portillon::live::Selection;
 use serde_json::Value;
 use tokio::time::{sleep, timeout};
 
@@ -187,13 +190,61 @@ async fn the_oldest_session_above_the_limit_ends() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_order_is_carried_out_though_the_operator_has_gone() {
+    let redis = Server::start(&[]);
+    let mut plan = plan().await;
+    share(&mut plan, &redis, "\"60s\"");
+    let world = plan.start().await;
+    let mut browser = world.logged_in(&Agent::angela()).await;
+    listed(&world, "", 1).await;
+    let keys = KeyRing::load(&world.folder.path().join("keys")).unwrap();
+    let order = Order::End(Selection::All).seal(&keys, Clock::system().now());
+    redis.cli(&["client", "pause", "60000", "write"]);
+    let mut operator = Connection::open(world.gateway().admin).await;
+    operator.send(Request::new("POST", "localhost", "/orders").body(order).to_bytes()).await;
+    // The gateway is at it: it waits for the store.
+    let waits = |line: &str| line.contains(" flags=b ") && line.contains(" cmd=set ");
+    redis.until(&["client", "list"], |clients| clients.lines().any(waits));
+    drop(operator);
+    sleep(Duration::from_millis(50)).await;
+    redis.cli(&["client", "unpause"]);
+    let request = browser.with_cookies(&parse(HOME), navigation(&parse(HOME), "none"));
+    is_out(&world, world.gateway(), &request).await;
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_can_be_ended_while_the_store_is_away() {
+    let mut redis = Server::start(&[]);
+    let mut plan = plan().await;
+    share(&mut plan, &redis, "\"1h\"");
+    let world = plan.start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let other = sibling(&world, &folder).await;
+    let mut browser = world.logged_in(&Agent::angela()).await;
+    let request = browser.with_cookies(&parse(HOME), navigation(&parse(HOME), "none"));
+    redis.kill();
+    let revoked = sessions(&world, &format!("revoke --agent {}", Agent::angela().sub())).await;
+    assert!(revoked.status.success() && said(&revoked).contains("on this gateway only"), "{}", said(&revoked));
+    assert_ne!(asked_again(&world, &mut browser, HOME).await, 200, "it has ended here");
+    for words in ["list", "revoke --agent angela.dubois@ministere.test", "revoke AAAAAAAAAAAAAAAAAAAAAA"] {
+        let refused = sessions(&world, words).await;
+        assert!(!refused.status.success() && said(&refused).contains("does not answer"), "{words}: {}", said(&refused));
+    }
+    redis.start_again();
+    is_out(&world, &other, &request).await;
+    other.stop().await;
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nobody_without_the_keys_gives_orders() {
     let world = plan().await.start().await;
     let mut browser = world.logged_in(&Agent::angela()).await;
     let file = configuration(&world);
     let text = std::fs::read_to_string(&file).unwrap();
     let foreign = tempfile::tempdir().unwrap();
-    portillon::crypto::key_ring::KeyRing::open_or_create(foreign.path(), Clock::system().now()).unwrap();
+    KeyRing::open_or_create(foreign.path(), Clock::system().now()).unwrap();
     let own = format!("{:?}", world.folder.path().join("keys"));
     assert!(text.contains(&own), "{text}");
     std::fs::write(&file, text.replace(&own, &format!("{:?}", foreign.path()))).unwrap();
