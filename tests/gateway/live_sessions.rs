@@ -190,6 +190,20 @@ async fn the_oldest_session_above_the_limit_ends() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_list_tells_where_a_session_is_used_from_and_by_what() {
+    let world = plan().await.start().await;
+    let mut browser = world.browser();
+    let callback = browser.up_to_callback(HOME).await;
+    let answer = navigation(&callback, "cross-site").with("User-Agent", "Mozilla/5.0 (X11; Linux)");
+    assert_eq!(browser.send(&callback, answer).await.status, 303);
+    let [told] = &listed(&world, "", 1).await[..] else { panic!("one session") };
+    assert_eq!(told["user_agent"].as_str(), Some("Mozilla/5.0 (X11; Linux)"));
+    assert_eq!(told["address"].as_str(), Some("127.0.0.1"));
+    assert!(told["last_seen"].as_u64().is_some_and(|seen| Some(seen) == told["logged_in_at"].as_u64()), "{told}");
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_order_is_carried_out_though_the_operator_has_gone() {
     let redis = Server::start(&[]);
     let mut plan = plan().await;
