@@ -3,7 +3,7 @@
 //! session reaches the application. What was sent, served, refused and lost is printed.
 
 mod link;
-mod process;
+pub mod process;
 mod traffic;
 
 use std::collections::BTreeSet;

@@ -294,7 +294,7 @@ async fn until_out(world: &World, gateway: &Gateway, request: &Request) {
         loop {
             world.upstream.tolerates(&Agent::angela(), "GET /");
             let answer = Connection::open(gateway.address).await.exchange(request).await;
-            if answer.location().starts_with(&world.provider.issuer()) {
+            if answer.header("location").is_some_and(|location| location.starts_with(&world.provider.issuer())) {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;

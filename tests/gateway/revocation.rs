@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use portillon::clock::Clock;
 use portillon::crypto::key_ring::{KeyRing, KeyRings};
 use portillon::store::records::Records;
 use portillon::store::redis::Redis;
@@ -13,8 +14,9 @@ use tokio::time::{sleep, timeout};
 use crate::harness::browser::{form_post, navigation, parse};
 use crate::harness::client::{Connection, Response};
 use crate::harness::gateway::Gateway;
-use crate::harness::group::{sharing, sibling};
-use crate::harness::{Agent, Answer, Browser, HOME, PAIE, Request, Who, World};
+use crate::harness::group::{share, sharing, sibling};
+use crate::harness::{Agent, Answer, Browser, HOME, PAIE, Plan, Request, Who, World};
+use crate::load::process::Process;
 use crate::login::websocket;
 use crate::proxying::asked;
 use crate::redis::{PATIENCE, Server};
@@ -28,11 +30,26 @@ async fn ask(gateway: &Gateway, request: &Request) -> Response {
     Connection::open(gateway.address).await.exchange(request).await
 }
 
+fn is_sent_to_log_in(world: &World, answer: &Response) -> bool {
+    answer.header("location").is_some_and(|location| location.starts_with(&world.provider.issuer()))
+}
+
 /// Waits until asking gives an answer that `is` what is expected; meanwhile Angela may still get in.
 async fn until(world: &World, gateway: &Gateway, request: &Request, is: impl Fn(&Response) -> bool) -> Response {
+    until_for(&Agent::angela(), world, gateway, request, is).await
+}
+
+/// The same with another agent's request.
+async fn until_for(
+    agent: &Agent,
+    world: &World,
+    gateway: &Gateway,
+    request: &Request,
+    is: impl Fn(&Response) -> bool,
+) -> Response {
     timeout(PATIENCE, async {
         loop {
-            world.upstream.tolerates(&Agent::angela(), "GET /");
+            world.upstream.tolerates(agent, "GET /");
             let answer = ask(gateway, request).await;
             if is(&answer) {
                 return answer;
@@ -85,8 +102,8 @@ async fn a_logout_at_one_gateway_is_one_at_all_of_them() {
     assert_eq!(ask(&other, &copied).await.status, 200, "the session is good at either gateway");
 
     world.log_out(&mut browser).await;
-    let is_out = |answer: &Response| answer.location().starts_with(&world.provider.issuer());
-    assert!(timeout(Duration::from_secs(1), until(&world, &other, &copied, is_out)).await.is_ok(), "within a second");
+    let is_out = until(&world, &other, &copied, |answer| is_sent_to_log_in(&world, answer));
+    assert!(timeout(Duration::from_secs(1), is_out).await.is_ok(), "within a second");
     other.stop().await;
     world.finish().await;
 }
@@ -107,7 +124,8 @@ async fn what_is_open_here_ends_with_a_logout_there() {
     let url = parse(&format!("https://{PAIE}{}", form.action));
     let leave = browser.with_cookies(&url, form_post(&url, &form.body()));
     assert_eq!(ask(&other, &leave).await.status, 303);
-    assert_eq!(timeout(PATIENCE, tunnel.exactly(4)).await.unwrap(), [0x88, 0x02, 0x03, 0xF0]);
+    let close = timeout(Duration::from_secs(1), tunnel.exactly(4)).await.expect("within a second");
+    assert_eq!(close, [0x88, 0x02, 0x03, 0xF0]);
     assert!(tunnel.ends().await);
     other.stop().await;
     world.finish().await;
@@ -135,6 +153,78 @@ async fn nobody_is_let_in_on_old_knowledge_and_everything_mends_itself() {
     redis.start_again();
     until(&world, world.gateway(), &request, |answer| answer.status == 200).await;
     assert_eq!(world.admin("/readyz").await.status, 200);
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_go_on_without_a_store_where_the_configuration_says_so_and_logins_do_not() {
+    let mut redis = Server::start(&[]);
+    let mut plan = Plan::new().await;
+    share(&mut plan, &redis, "\"1s\"");
+    plan.site.set("store", "on_store_failure", "\"serve\"");
+    let world = plan.start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let other = sibling(&world, &folder).await;
+    let (angela, eloise) = (Agent::angela(), Agent::eloise());
+    let (mut stays, mut leaves) = (world.logged_in(&angela).await, world.logged_in(&eloise).await);
+    let (request, copy) = (copied(&mut stays), copied(&mut leaves));
+    redis.kill();
+    let deadline = Instant::now() + PATIENCE;
+    while world.browser().step(HOME).await.status != 503 {
+        assert!(Instant::now() < deadline, "logins are still begun");
+        sleep(Duration::from_millis(20)).await;
+    }
+    world.expects(&angela, "GET /");
+    assert_eq!(ask(world.gateway(), &request).await.status, 200, "past the bound");
+    let ready = world.admin("/readyz").await;
+    assert_eq!(ready.status, 200);
+    assert!(ready.text().contains("the store does not answer"), "{}", ready.text());
+
+    world.log_out(&mut leaves).await;
+    assert_ne!(ask(world.gateway(), &copy).await.status, 200, "it has ended here");
+    world.expects(&eloise, "GET /");
+    assert_eq!(ask(&other, &copy).await.status, 200, "nobody could tell the other one");
+    redis.start_again();
+    until_for(&eloise, &world, &other, &copy, |answer| is_sent_to_log_in(&world, answer)).await;
+    world.expects(&angela, "GET /");
+    assert_eq!(ask(&other, &request).await.status, 200, "nobody else is logged out");
+    other.stop().await;
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_request_waits_for_the_store() {
+    let redis = Server::start(&[]);
+    let world = sharing(&redis, "\"1h\"").await;
+    let mut browser = world.logged_in(&Agent::angela()).await;
+    let request = copied(&mut browser);
+    // Every answer stops, and no connection ends.
+    redis.cli(&["client", "pause", "60000", "all"]);
+    let asked = Instant::now();
+    for _ in 0..20 {
+        world.expects(&Agent::angela(), "GET /");
+        assert_eq!(ask(world.gateway(), &request).await.status, 200);
+    }
+    assert!(asked.elapsed() < Duration::from_secs(4), "{:?}", asked.elapsed());
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_logout_that_was_answered_survives_kill_9() {
+    let world = Plan::at(Clock::system()).await.start().await;
+    let mut gateway = Process::start(&world, |_| {}).await;
+    let mut browser = world.logged_in(&Agent::angela()).await;
+    let copied = copied(&mut browser);
+    let form = world.logout_form(&mut browser).await;
+    let url = parse(&format!("https://{PAIE}{}", form.action));
+    let leave = browser.with_cookies(&url, form_post(&url, &form.body()));
+    let ask = async |request: &Request| Connection::open(gateway.address).await.exchange(request).await.status;
+    world.expects(&Agent::angela(), "GET /");
+    assert_eq!((ask(&copied).await, ask(&leave).await), (200, 303));
+    gateway.kill();
+    gateway.start_again().await;
+    let again = Connection::open(gateway.address).await.exchange(&copied).await;
+    assert!(again.is_redirect() || again.is_own(), "{}", again.said());
     world.finish().await;
 }
 
@@ -176,7 +266,7 @@ async fn the_sessions_of_an_agent_end_at_every_gateway_and_later_ones_do_not() {
     revocations.revoke_many(Scope::Agent(sub), Duration::from_secs(3600), &records).await.unwrap();
 
     until(&world, world.gateway(), &copy, |answer| answer.status == 303).await;
-    assert!(told.elapsed() < Duration::from_secs(2), "{:?}", told.elapsed());
+    assert!(told.elapsed() < Duration::from_secs(1), "{:?}", told.elapsed());
     world.expects(&Agent::eloise(), "GET /");
     assert_eq!(ask(world.gateway(), &copied(&mut eloise)).await.status, 200, "nobody else's session");
     let key = redis.cli(&["keys", "portillon:revocation:*"]);
