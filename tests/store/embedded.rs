@@ -62,6 +62,27 @@ async fn a_journal_that_is_opened_again_lacks_what_expired_and_goes_on() {
 }
 
 #[tokio::test]
+async fn a_file_that_is_opened_again_gives_the_room_back_of_what_expired() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Clock::manual(Timestamp::from_secs(1_800_000_000));
+    let length = || std::fs::metadata(folder.path().join(FILE)).unwrap().len();
+    let journal = Embedded::open(folder.path(), &clock).unwrap();
+    let expires = clock.now().plus(Duration::from_secs(60));
+    let many: Vec<Entry> = (0..50_000).map(|number| Entry { expires, ..line(number) }).collect();
+    journal.append(&many).await.unwrap();
+    journal.put(Table::Stash, &[1; 32], &vec![b'x'; 5 << 20], expires).await.unwrap();
+    journal.append(&[entry(1)]).await.unwrap();
+    drop(journal);
+    let full = length();
+    assert!(full > 6 << 20, "{full}");
+
+    clock.advance(Duration::from_secs(60));
+    let journal = Embedded::open(folder.path(), &clock).unwrap();
+    assert!(length() < full / 3, "{} of {full}", length());
+    assert_eq!(rest(&journal, &Cursor::default()).await.entries, [entry(1)]);
+}
+
+#[tokio::test]
 async fn what_was_promised_survives_kill_9_and_the_other_gateway_goes_on() {
     let folder = tempfile::tempdir().unwrap();
     let other = open(folder.path());

@@ -25,6 +25,19 @@ async fn a_single_server_conforms() {
     assert!((12 * 3600..=14 * 3600).contains(&ttl), "what nobody needs any more goes away by itself: {ttl}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn two_groups_on_one_server_do_not_see_each_other() {
+    let server = Server::start(&[]);
+    let (one, expires) = (journal(&server.settings()), entry(0).expires);
+    one.append(&[entry(200)]).await.unwrap();
+    one.put(Table::LiveSession, &[200; 32], b"one's own", expires).await.unwrap();
+    let theirs = Settings { prefix: "another group:".to_owned(), ..server.settings() };
+    conforms(|| journal(&theirs), None).await;
+    assert_eq!(rest(&one, &Cursor::default()).await.entries, [entry(200)]);
+    let found = one.scan(Table::LiveSession, None, 1000).await.unwrap().records;
+    assert_eq!(found.iter().map(|record| record.value.as_slice()).collect::<Vec<_>>(), [b"one's own"]);
+}
+
 #[tokio::test]
 async fn no_line_is_of_use_for_longer_than_a_session() {
     let server = Server::start(&[]);
