@@ -360,6 +360,27 @@ async fn a_login_that_took_more_than_an_hour_begins_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_comes_too_late_still_leads_to_the_page_asked_for() {
+    let world = World::start().await;
+    let error = |callback: &Url| {
+        edited(callback, |parameters| {
+            parameters.retain(|(name, _)| name != "code");
+            set(parameters, "error", "access_denied");
+        })
+    };
+    for late in [Url::clone, error] {
+        let mut browser = world.browser();
+        let callback = browser.up_to_callback("https://paie.test/dossier?id=7").await;
+        world.advance(61);
+        world.expects(&Agent::angela(), "GET /dossier?id=7");
+        let page = browser.arrive(late(&callback).as_str()).await;
+        assert_eq!((page.status(), page.logins()), (200, 1), "{:?}", page.hops);
+        assert_eq!(page.url.as_str(), "https://paie.test/dossier?id=7");
+    }
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_login_that_took_fifty_minutes_ends_well() {
     let world = World::start().await;
     let mut browser = world.browser();

@@ -2,10 +2,12 @@
 
 use std::collections::HashSet;
 
+use portillon::clock::Clock;
+
 use crate::harness::browser::{form_post, navigation, parse};
 use crate::harness::client::eventually;
 use crate::harness::cookies::Policy;
-use crate::harness::{Agent, DOCS, Edit, Endpoint, HOME, PAIE, Plan, Reply, Request, Response, World};
+use crate::harness::{Agent, Browser, DOCS, Edit, Endpoint, HOME, PAIE, Plan, Reply, Request, Response, World};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_arrives_at_the_exact_page_asked_for() {
@@ -341,6 +343,44 @@ async fn a_browser_that_loses_its_session_is_told_so_after_three_rounds() {
     browser.jar.policy = Policy::Keep;
     world.advance(5);
     world.log_in(&mut browser, &Agent::angela(), HOME).await;
+    world.finish().await;
+}
+
+/// What a browser is told after three rounds whose session is `value`.
+async fn told_after_three_rounds(world: &World, value: Option<&str>) -> (u16, String) {
+    let mut browser = world.browser();
+    browser.jar.plant(PAIE, "__Host-portillon-rounds", "3");
+    if let Some(value) = value {
+        browser.jar.plant(PAIE, "__Host-portillon", value);
+    }
+    let page = browser.open(HOME).await;
+    assert_eq!(page.logins(), 0, "{:?}", page.hops);
+    (page.status(), page.said())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_that_breaks_a_loop_says_why() {
+    let mut world = World::start().await;
+    let before = world.clock.now();
+    world.advance(2);
+    let mut browser = world.logged_in(&Agent::angela()).await;
+    world.log_in(&mut browser, &Agent::angela(), &format!("https://{DOCS}/")).await;
+    let value = |browser: &Browser, host| browser.jar.session(host)[0].value.clone();
+    let group = World::start().await;
+    let foreign = value(&group.logged_in(&Agent::angela()).await, PAIE);
+    group.finish().await;
+    // The clock goes back by two minutes.
+    world.clock = Clock::manual(before);
+    world.restart().await;
+    for (value, expected) in [
+        (None, (403, "cookies")),
+        (Some(value(&browser, DOCS)), (403, "adresse officielle")),
+        (Some(foreign), (500, "mêmes clés")),
+        (Some(value(&browser, PAIE)), (500, "horloge")),
+    ] {
+        let (status, said) = told_after_three_rounds(&world, value.as_deref()).await;
+        assert!(status == expected.0 && said.contains(expected.1), "{expected:?}: {status} {said}");
+    }
     world.finish().await;
 }
 
