@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use portillon::clock::Clock;
 use portillon::store::records::{Backend as _, Table};
-use portillon::store::redis::{Mode, Settings};
+use portillon::store::redis::{Mode, Redis, Settings};
 use portillon::store::{Cursor, Journal as _, StoreError};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 
@@ -102,39 +102,69 @@ async fn a_user_needs_their_password() {
     }
 }
 
+fn authority() -> CertifiedIssuer<'static, KeyPair> {
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
+}
+
+/// What a server of `localhost` needs to speak TLS, for which an authority vouches.
+struct Tls {
+    authority: CertifiedIssuer<'static, KeyPair>,
+    folder: tempfile::TempDir,
+}
+
+impl Tls {
+    fn new() -> Self {
+        rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
+        let (authority, folder, key) = (authority(), tempfile::tempdir().unwrap(), KeyPair::generate().unwrap());
+        let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+        let certificate = CertificateParams::new(names).unwrap().signed_by(&key, &authority).unwrap();
+        std::fs::write(folder.path().join("cert.pem"), certificate.pem()).unwrap();
+        std::fs::write(folder.path().join("key.pem"), key.serialize_pem()).unwrap();
+        std::fs::write(folder.path().join("ca.pem"), authority.pem()).unwrap();
+        Self { authority, folder }
+    }
+
+    /// Has a server speak TLS at `port`.
+    fn lines(&self, port: u16) -> [String; 5] {
+        let path = |name: &str| self.folder.path().join(name);
+        [
+            format!("tls-port {port}"),
+            format!("tls-cert-file {:?}", path("cert.pem")),
+            format!("tls-key-file {:?}", path("key.pem")),
+            format!("tls-ca-cert-file {:?}", path("ca.pem")),
+            "tls-auth-clients no".to_owned(),
+        ]
+    }
+}
+
+fn trusting(authority: &CertifiedIssuer<'static, KeyPair>, mode: Mode, url: String) -> Redis {
+    journal(&Settings { ca: vec![authority.der().clone()], ..settings(mode, url) })
+}
+
 #[tokio::test]
 async fn a_server_over_tls_is_the_one_that_its_authority_vouches_for() {
-    rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
-    let folder = tempfile::tempdir().unwrap();
-    let path = |name: &str| folder.path().join(name);
-    let authority = || {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
-    };
-    let (ours, theirs) = (authority(), authority());
-    let key = KeyPair::generate().unwrap();
-    let certificate = CertificateParams::new(vec!["localhost".to_owned()]).unwrap().signed_by(&key, &ours).unwrap();
-    std::fs::write(path("cert.pem"), certificate.pem()).unwrap();
-    std::fs::write(path("key.pem"), key.serialize_pem()).unwrap();
-    std::fs::write(path("ca.pem"), ours.pem()).unwrap();
-    let port = free_port();
-    let lines = [
-        format!("tls-port {port}"),
-        format!("tls-cert-file {:?}", path("cert.pem")),
-        format!("tls-key-file {:?}", path("key.pem")),
-        format!("tls-ca-cert-file {:?}", path("ca.pem")),
-        "tls-auth-clients no".to_owned(),
-    ];
-    let _server = Server::start(&lines.each_ref().map(String::as_str));
-    let trusting = |authority: &CertifiedIssuer<'static, KeyPair>| {
-        let mut settings = settings(Mode::Single, format!("rediss://localhost:{port}"));
-        settings.ca = vec![authority.der().clone()];
-        journal(&settings)
-    };
-    trusting(&ours).append(&[entry(1)]).await.unwrap();
-    assert_eq!(rest(&trusting(&ours), &Cursor::default()).await.entries, [entry(1)]);
-    trusting(&theirs).append(&[entry(2)]).await.unwrap_err();
+    let (tls, port) = (Tls::new(), free_port());
+    let _server = Server::start(&tls.lines(port).each_ref().map(String::as_str));
+    let store = |authority| trusting(authority, Mode::Single, format!("rediss://localhost:{port}"));
+    store(&tls.authority).append(&[entry(1)]).await.unwrap();
+    assert_eq!(rest(&store(&tls.authority), &Cursor::default()).await.entries, [entry(1)]);
+    store(&authority()).append(&[entry(2)]).await.unwrap_err();
+}
+
+#[tokio::test]
+async fn sentinels_and_their_servers_speak_tls() {
+    let (tls, ports) = (Tls::new(), [free_port(), free_port()]);
+    let _server = Server::start(&tls.lines(ports[0]).each_ref().map(String::as_str));
+    let lines = tls.lines(ports[1]);
+    let lines = [&lines.each_ref().map(String::as_str)[..], &["tls-replication yes"]].concat();
+    let _sentinel = Server::sentinel_with(ports[0], &lines);
+    let mode = || Mode::Sentinel("portillon".to_owned());
+    let store = |authority| trusting(authority, mode(), format!("rediss://localhost:{}", ports[1]));
+    store(&tls.authority).append(&[entry(1)]).await.unwrap();
+    assert_eq!(rest(&store(&tls.authority), &Cursor::default()).await.entries, [entry(1)]);
+    store(&authority()).append(&[entry(2)]).await.unwrap_err();
 }
 
 #[test]

@@ -28,9 +28,14 @@ impl Server {
 
     /// One of three sentinels, two of which must agree.
     pub fn sentinel(master: u16) -> Self {
+        Self::sentinel_with(master, &[])
+    }
+
+    /// The same with further lines of configuration.
+    pub fn sentinel_with(master: u16, more: &[&str]) -> Self {
         let monitor = format!("sentinel monitor portillon 127.0.0.1 {master} 2");
         let lines = ["sentinel down-after-milliseconds portillon 500", "sentinel failover-timeout portillon 2000"];
-        Self::launch(free_port(), &[&monitor[..], lines[0], lines[1]], &["--sentinel"])
+        Self::launch(free_port(), &[more, &[&monitor[..], lines[0], lines[1]]].concat(), &["--sentinel"])
     }
 
     fn launch(port: u16, lines: &[&str], flags: &[&str]) -> Self {
