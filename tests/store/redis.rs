@@ -1,5 +1,6 @@
 //! Redis: alone, with a password, over TLS, behind a sentinel, in a cluster.
 
+use std::cell::Cell;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,7 +9,7 @@ use portillon::clock::Clock;
 use portillon::store::records::{Backend as _, Table};
 use portillon::store::redis::{Mode, Redis, Settings};
 use portillon::store::{Cursor, Journal as _, StoreError};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 
 use crate::conformance::{conforms, entry, rest};
 use crate::records::reveals_nothing;
@@ -119,7 +120,10 @@ impl Tls {
         rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
         let (authority, folder, key) = (authority(), tempfile::tempdir().unwrap(), KeyPair::generate().unwrap());
         let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
-        let certificate = CertificateParams::new(names).unwrap().signed_by(&key, &authority).unwrap();
+        let mut params = CertificateParams::new(names).unwrap();
+        // Named as its issuer is, it would sign itself, as OpenSSL sees it.
+        params.distinguished_name.push(DnType::CommonName, "a server of a test");
+        let certificate = params.signed_by(&key, &authority).unwrap();
         std::fs::write(folder.path().join("cert.pem"), certificate.pem()).unwrap();
         std::fs::write(folder.path().join("key.pem"), key.serialize_pem()).unwrap();
         std::fs::write(folder.path().join("ca.pem"), authority.pem()).unwrap();
@@ -189,14 +193,16 @@ fn check_says_whether_the_store_answers() {
     assert!(told(server.port).contains("from here, the store does not answer"));
 }
 
-/// A cluster of three servers that share the slots.
-fn cluster() -> [Server; 3] {
+/// A cluster of three servers that share the slots. Each has these further lines.
+fn cluster(more: impl Fn() -> Vec<String>) -> [Server; 3] {
     let slots = [["1", "0", "5460"], ["2", "5461", "10922"], ["3", "10923", "16383"]];
     let nodes = slots.map(|[epoch, first, last]| {
         // The usual port of the bus, 10000 above, may be none.
         let bus = free_port().to_string();
         let lines = ["cluster-enabled yes", &format!("cluster-port {bus}"), "cluster-node-timeout 1000"];
-        let server = Server::start(&[&lines[..], &["cluster-require-full-coverage no"]].concat());
+        let (more, full) = (more(), "cluster-require-full-coverage no");
+        let more = more.iter().map(String::as_str).chain([full, USER]);
+        let server = Server::start(&lines.into_iter().chain(more).collect::<Vec<_>>());
         assert!(server.cli(&["cluster", "addslotsrange", first, last]).contains("OK"));
         assert!(server.cli(&["cluster", "set-config-epoch", epoch]).contains("OK"));
         (server, bus)
@@ -217,9 +223,10 @@ fn cluster() -> [Server; 3] {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cluster_conforms_and_goes_on_without_one_of_its_servers() {
-    let mut servers = cluster();
+    let mut servers = cluster(Vec::new);
     // The others are learnt from the first.
-    let settings = settings(Mode::Cluster, format!("redis://127.0.0.1:{}", servers[0].port));
+    let mut settings = settings(Mode::Cluster, format!("redis://127.0.0.1:{}", servers[0].port));
+    (settings.user, settings.password) = (Some("portillon".to_owned()), secret("s3same"));
     conforms(|| journal(&settings), None).await;
     for server in &servers {
         assert_ne!(server.cli(&["dbsize"]).trim(), "0", "the records are on all of them");
@@ -248,6 +255,24 @@ async fn a_cluster_conforms_and_goes_on_without_one_of_its_servers() {
     until(|kept| kept == 0).await;
     servers.iter_mut().for_each(Server::start_again);
     until(|kept| kept == 30).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_speaks_tls() {
+    let (tls, port) = (Tls::new(), Cell::new(0));
+    let servers = cluster(|| {
+        port.set(free_port());
+        [&tls.lines(port.get())[..], &["tls-cluster yes".to_owned()]].concat()
+    });
+    let url = format!("rediss://127.0.0.1:{}", port.get());
+    let (store, expires) = (trusting(&tls.authority, Mode::Cluster, url.clone()), entry(0).expires);
+    for number in 0..30 {
+        store.put(Table::OneTimeUse, &[number; 32], b"kept", expires).await.unwrap();
+    }
+    for server in &servers {
+        assert_ne!(server.cli(&["dbsize"]).trim(), "0", "the records are on all of them");
+    }
+    trusting(&authority(), Mode::Cluster, url).append(&[entry(1)]).await.unwrap_err();
 }
 
 #[tokio::test(flavor = "multi_thread")]
