@@ -104,3 +104,24 @@ impl State {
 fn describe(error: &RedisError) -> String {
     error.code().map_or_else(|| error.category().to_owned(), str::to_owned)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_store_that_is_away_is_asked_less_and_less_and_never_given_up() {
+        let mut state = State::default();
+        let mut pauses = Vec::new();
+        for _ in 0..100 {
+            let before = Instant::now();
+            let _ = state.failed("away");
+            pauses.push(state.retry_at.unwrap() - before);
+        }
+        for (pause, expected) in pauses.iter().zip([50, 100, 200, 400, 800, 1000, 1000]) {
+            let expected = Duration::from_millis(expected);
+            assert!((expected..expected + Duration::from_millis(40)).contains(pause), "{pauses:?}");
+        }
+        assert!(*pauses.last().unwrap() < LONGEST_PAUSE + Duration::from_millis(40));
+    }
+}
