@@ -183,6 +183,9 @@ async fn a_rotation_of_keys_logs_nobody_out() {
     world.keys_published(6).await;
     publishes(other.address, 6).await;
     traffic.log_out(2, FIRST).await;
+    for gateway in [FIRST, OTHER] {
+        assert_eq!(traffic.count(gateway, Outcome::Refused), 0, "nothing failed");
+    }
     traffic.finish("rotation of keys", world).await;
     other.stop().await;
 }
