@@ -12,8 +12,8 @@ use crate::proxying::asked;
 /// Status 1008 in a close frame.
 const POLICY_VIOLATION: [u8; 4] = [0x88, 0x02, 0x03, 0xF0];
 
-/// How soon what is open ends with its session.
-pub const SOON: Duration = Duration::from_secs(1);
+/// "Within a second", and a second more for a machine that is busy with everything else.
+pub const SOON: Duration = Duration::from_secs(2);
 
 pub const EVENTS: &str = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
 const SWITCH: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\

@@ -18,6 +18,7 @@ use crate::harness::group::{share, sharing, sibling};
 use crate::harness::{Agent, Answer, Browser, HOME, PAIE, Plan, Request, Who, World};
 use crate::load::process::Process;
 use crate::login::websocket;
+use crate::open_connections::SOON;
 use crate::proxying::asked;
 use crate::redis::{PATIENCE, Server};
 
@@ -103,7 +104,7 @@ async fn a_logout_at_one_gateway_is_one_at_all_of_them() {
 
     world.log_out(&mut browser).await;
     let is_out = until(&world, &other, &copied, |answer| is_sent_to_log_in(&world, answer));
-    assert!(timeout(Duration::from_secs(1), is_out).await.is_ok(), "within a second");
+    assert!(timeout(SOON, is_out).await.is_ok(), "within a second");
     other.stop().await;
     world.finish().await;
 }
@@ -124,7 +125,7 @@ async fn what_is_open_here_ends_with_a_logout_there() {
     let url = parse(&format!("https://{PAIE}{}", form.action));
     let leave = browser.with_cookies(&url, form_post(&url, &form.body()));
     assert_eq!(ask(&other, &leave).await.status, 303);
-    let close = timeout(Duration::from_secs(1), tunnel.exactly(4)).await.expect("within a second");
+    let close = timeout(SOON, tunnel.exactly(4)).await.expect("within a second");
     assert_eq!(close, [0x88, 0x02, 0x03, 0xF0]);
     assert!(tunnel.ends().await);
     other.stop().await;
@@ -266,7 +267,7 @@ async fn the_sessions_of_an_agent_end_at_every_gateway_and_later_ones_do_not() {
     revocations.revoke_many(Scope::Agent(sub), Duration::from_secs(3600), &records).await.unwrap();
 
     until(&world, world.gateway(), &copy, |answer| answer.status == 303).await;
-    assert!(told.elapsed() < Duration::from_secs(1), "{:?}", told.elapsed());
+    assert!(told.elapsed() < SOON, "{:?}", told.elapsed());
     world.expects(&Agent::eloise(), "GET /");
     assert_eq!(ask(world.gateway(), &copied(&mut eloise)).await.status, 200, "nobody else's session");
     let key = redis.cli(&["keys", "portillon:revocation:*"]);
