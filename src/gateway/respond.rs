@@ -111,10 +111,8 @@ impl Reply {
         head.insert_header("X-Request-Id", request_id)?;
         let silent = session.req_header().method == Method::HEAD || self.answer.body.is_empty();
         session.write_response_header(Box::new(head), silent).await?;
-        if !silent {
-            session.write_response_body(Some(self.answer.body), true).await?;
-        }
-        Ok(())
+        // The end of the answer is written in any case: without it, HTTP/2 resets a stream that had its head alone.
+        session.write_response_body((!silent).then_some(self.answer.body), true).await
     }
 }
 

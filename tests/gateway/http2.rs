@@ -201,3 +201,24 @@ async fn a_client_that_does_not_read_is_reset_all_the_same() {
     feeding.abort();
     world.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failure_without_a_body_is_a_whole_answer() {
+    let mut plan = Plan::new().await;
+    plan.site.route("paie").line(r#"logout_paths = ["/deconnexion"]"#);
+    let (world, identity) = start(plan).await;
+    for path in ["/broken", "/deconnexion"] {
+        world.upstream.answer(path, Answer::hang_up());
+        // The connection may be an old one, and then another is tried.
+        for method in ["GET", "GET", "HEAD", "HEAD"] {
+            world.upstream.tolerates(&Agent::angela(), &format!("{method} {path}"));
+        }
+    }
+    let mut browser = world.logged_in(&Agent::angela()).await;
+    let mut send = connect(&world, &identity).await;
+    let mut request = get(&mut browser, "/broken");
+    *request.method_mut() = Method::HEAD;
+    assert_eq!(ask(&mut send, request).await.0, StatusCode::BAD_GATEWAY);
+    assert_eq!(ask(&mut send, get(&mut browser, "/deconnexion")).await.0, StatusCode::SEE_OTHER);
+    world.finish().await;
+}
