@@ -178,9 +178,12 @@ pub fn failure<'a>(error: &Error, application: &'a str) -> Option<Message<'a>> {
             status: StatusCode::from_u16(*status).unwrap_or(StatusCode::BAD_REQUEST),
         }),
         (_, ErrorSource::Downstream) => match error.etype() {
-            ErrorType::ConnectionClosed | ErrorType::ReadError | ErrorType::WriteError | ErrorType::WriteTimedout => {
-                None
-            }
+            // Of a stream, HTTP/2 says no more than that it is over.
+            ErrorType::ConnectionClosed
+            | ErrorType::H2Error
+            | ErrorType::ReadError
+            | ErrorType::WriteError
+            | ErrorType::WriteTimedout => None,
             ErrorType::ReadTimedout => {
                 Some(Message::BadRequest { code: "request_body_timeout", status: StatusCode::REQUEST_TIMEOUT })
             }

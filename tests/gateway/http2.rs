@@ -222,3 +222,31 @@ async fn a_failure_without_a_body_is_a_whole_answer() {
     assert_eq!(ask(&mut send, get(&mut browser, "/deconnexion")).await.0, StatusCode::SEE_OTHER);
     world.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_who_goes_elsewhere_is_no_failure() {
+    let watch = Watch::start();
+    let (world, identity) = start(Plan::new().await).await;
+    let mut browser = world.logged_in(&Agent::angela()).await;
+    let mut send = connect(&world, &identity).await;
+    let (path, slow) = (fresh_path(), fresh_path());
+    let (feeder, answer) = Answer::fed(EVENTS);
+    let (_never, thinking) = Answer::fed("");
+    world.upstream.answer(&path, answer);
+    world.upstream.answer(&slow, thinking);
+    for path in [&path, &slow] {
+        world.expects(&Agent::angela(), &format!("GET {path}"));
+    }
+    let (answer, mut stream) = send.send_request(get(&mut browser, &path), true).unwrap();
+    feeder.send(chunk("data: 1\n\n")).unwrap();
+    let _open = opened(answer).await;
+    stream.send_reset(h2::Reason::CANCEL);
+    let lines = logged(&watch, &path).await;
+    assert!(lines[0].contains("reason=\"session\""), "{lines:#?}");
+    let (_answer, mut stream) = send.send_request(get(&mut browser, &slow), true).unwrap();
+    world.upstream.until(|log| log.received.iter().any(|request| request.line() == format!("GET {slow}"))).await;
+    stream.send_reset(h2::Reason::CANCEL);
+    let lines = logged(&watch, &slow).await;
+    assert!(lines[0].contains("reason=\"session\""), "{lines:#?}");
+    world.finish().await;
+}
