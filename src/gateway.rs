@@ -111,13 +111,18 @@ async fn short_body(session: &mut Session) -> Result<Option<Bytes>> {
 
 async fn body_up_to(session: &mut Session, most: usize) -> Result<Option<Bytes>> {
     let mut body = BytesMut::new();
-    while let Some(chunk) = session.read_request_body().await? {
+    while let Some(chunk) = next_piece(session).await? {
         body.extend_from_slice(&chunk);
         if body.len() > most {
             return Ok(None);
         }
     }
     Ok(Some(body.freeze()))
+}
+
+/// The next piece of a request's body. That it does not come is the client's doing, which pingora does not say.
+async fn next_piece(session: &mut Session) -> Result<Option<Bytes>> {
+    session.read_request_body().await.map_err(Error::into_down)
 }
 
 /// Writes an answer of our own, for a client that may still be sending.
@@ -143,7 +148,7 @@ async fn send(session: &mut Session, exchange: &mut Exchange, reply: Reply) -> R
 async fn is_drained(session: &mut Session) -> bool {
     let reading = async {
         let mut left = MOST_DRAINED;
-        while let Some(chunk) = session.read_request_body().await? {
+        while let Some(chunk) = next_piece(session).await? {
             let Some(rest) = left.checked_sub(chunk.len()) else { return Ok(false) };
             left = rest;
         }

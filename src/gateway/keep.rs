@@ -8,6 +8,7 @@ use pingora::proxy::Session;
 use tokio::time::timeout;
 
 use super::decide::{Keep, format};
+use super::next_piece;
 use super::resend;
 use super::respond::Reply;
 use super::site::Site;
@@ -97,7 +98,7 @@ async fn received(session: &mut Session, site: &Site, most: usize, agent: Agent<
         session.as_mut().write_continue_response().await?;
     }
     let mut body = BytesMut::new();
-    while let Some(chunk) = session.read_request_body().await? {
+    while let Some(chunk) = next_piece(session).await? {
         body.extend_from_slice(&chunk);
         if body.len() > most {
             return Ok(Received::TooLong);

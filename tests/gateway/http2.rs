@@ -250,3 +250,19 @@ async fn an_agent_who_goes_elsewhere_is_no_failure() {
     assert!(lines[0].contains("reason=\"session\""), "{lines:#?}");
     world.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_form_that_is_taken_back_is_no_failure_of_an_application() {
+    let watch = Watch::start();
+    let (world, identity) = start(Plan::new().await).await;
+    let mut send = connect(&world, &identity).await;
+    let path = format!("/.portillon/logout?{}", &fresh_path()[1..]);
+    let form = Request::post(format!("https://{PAIE}{path}")).body(()).unwrap();
+    let (_answer, mut stream) = send.send_request(form, false).unwrap();
+    stream.send_data(Bytes::from_static(b"half"), false).unwrap();
+    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    stream.send_reset(h2::Reason::CANCEL);
+    let lines = logged(&watch, "/.portillon/logout").await;
+    assert!(lines[0].contains("reason=\"endpoint\""), "{lines:#?}");
+    world.finish().await;
+}
