@@ -281,8 +281,7 @@ impl ProxyHttp for Gateway {
         _end_of_stream: bool,
         exchange: &mut Exchange,
     ) -> Result<Option<Duration>> {
-        exchange.answer_goes_on(body);
-        Ok(None)
+        exchange.answer_goes_on(body).map(|()| None)
     }
 
     fn fail_to_connect(

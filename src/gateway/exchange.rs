@@ -313,14 +313,19 @@ impl Exchange {
     }
 
     /// Lets a piece of the application's answer pass, or what may pass of it.
-    pub fn answer_goes_on(&mut self, piece: &mut Option<Bytes>) {
+    ///
+    /// # Errors
+    ///
+    /// The answer ends here, with its session.
+    pub fn answer_goes_on(&mut self, piece: &mut Option<Bytes>) -> Result<()> {
         if self.logged_out {
             *piece = None;
         }
         if let Some(open) = &mut self.open {
-            open.pass(piece);
+            open.pass(piece)?;
         }
         self.answered.1 += piece.as_ref().map_or(0, Bytes::len);
+        Ok(())
     }
 
     /// Whether the answer ends because its session has; the client is told then.

@@ -9,9 +9,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::StatusCode;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, UPGRADE};
-use pingora::Result;
 use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
+use pingora::{Error, ErrorType, Result};
 
 use super::context::Kill;
 use super::frames::{CLOSE_POLICY_VIOLATION, Frames};
@@ -86,18 +86,26 @@ impl OpenAnswer {
     }
 
     /// Lets a piece of the answer pass, or what still may.
-    pub(super) fn pass(&mut self, piece: &mut Option<Bytes>) {
+    ///
+    /// # Errors
+    ///
+    /// The answer is cut here: its end, where that comes next, would make it look whole.
+    pub(super) fn pass(&mut self, piece: &mut Option<Bytes>) -> Result<()> {
         let is_ending = self.ending().is_some();
         match (&mut self.manner, &mut *piece) {
+            (Manner::Cut, _) if is_ending => {
+                return Error::e_explain(ErrorType::InternalError, "the session has ended");
+            }
             (Manner::WebSocket(frames), Some(bytes)) if is_ending => bytes.truncate(frames.finish_frame(bytes)),
             (Manner::WebSocket(frames), Some(bytes)) => frames.advance(bytes),
             (Manner::WebSocket(_), None) => {}
-            (Manner::Cut | Manner::EventStream, _) if is_ending => *piece = None,
+            (Manner::EventStream, _) if is_ending => *piece = None,
             (Manner::Cut | Manner::EventStream, _) => {}
         }
         if let Manner::WebSocket(frames) = &self.manner {
             self.ender.kill.hold(!frames.at_boundary());
         }
+        Ok(())
     }
 
     /// Tells the client that nothing more comes.

@@ -266,3 +266,23 @@ async fn a_form_that_is_taken_back_is_no_failure_of_an_application() {
     assert!(lines[0].contains("reason=\"endpoint\""), "{lines:#?}");
     world.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_after_the_end_of_its_session_does_not_look_whole() {
+    let (world, identity) = start(Plan::new().await).await;
+    let mut browser = world.logged_in(&Agent::angela()).await;
+    let mut send = connect(&world, &identity).await;
+    let path = fresh_path();
+    let (feeder, answer) = Answer::fed("");
+    world.upstream.answer(&path, answer);
+    world.expects(&Agent::angela(), &format!("GET {path}"));
+    let (answer, _) = send.send_request(get(&mut browser, &path), true).unwrap();
+    world.upstream.until(|log| log.received.iter().any(|request| request.line() == format!("GET {path}"))).await;
+    leave(&world, &mut browser).await;
+    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+    let whole = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nsecret\r\n0\r\n\r\n";
+    feeder.send(whole.as_bytes().to_vec()).unwrap();
+    let error = within(answer).await.unwrap_err();
+    assert!(error.is_reset(), "{error}");
+    world.finish().await;
+}
