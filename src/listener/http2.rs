@@ -204,6 +204,31 @@ fn to_http1(head: &mut RequestHeader) {
         // Where both came, they are the same: pingora saw to it.
         let _ = head.insert_header(HOST, authority);
     }
+    if let Ok(cased) = with_case(head) {
+        *head = cased;
+    }
+}
+
+/// The same head, its names in the case that HTTP/1.1 clients give them, for applications that look at it. The names that
+/// are added later have theirs.
+fn with_case(head: &RequestHeader) -> pingora::Result<RequestHeader> {
+    let mut cased = RequestHeader::build(head.method.clone(), b"/", Some(head.headers.len()))?;
+    cased.set_uri(head.uri.clone());
+    cased.set_version(head.version);
+    for (name, value) in &head.headers {
+        cased.append_header(titled(name.as_str()), value.clone())?;
+    }
+    Ok(cased)
+}
+
+fn titled(name: &str) -> String {
+    let mut begins = true;
+    let case = |letter: char| {
+        let cased = if begins { letter.to_ascii_uppercase() } else { letter };
+        begins = letter == '-';
+        cased
+    };
+    name.chars().map(case).collect()
 }
 
 /// The bytes of the head, had it come with HTTP/1.1.

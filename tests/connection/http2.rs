@@ -149,7 +149,7 @@ async fn the_application_gets_http_1() {
     assert!(seen.starts_with("POST /a?b=c HTTP/1.1\r\n"), "{seen}");
     assert!(seen.to_lowercase().contains("\r\nhost: a.test\r\n"), "{seen}");
     assert!(seen.to_lowercase().contains("\r\ncookie: one=1; two=2; three=3\r\n"), "{seen}");
-    assert!(seen.contains("x-peer: 127.0.0.1 true Some(\"a.test\")"), "{seen}");
+    assert!(seen.contains("X-Peer: 127.0.0.1 true Some(\"a.test\")"), "{seen}");
 }
 
 #[tokio::test]
