@@ -80,13 +80,8 @@ where
                     report(ended);
                     false
                 }
-                next = HttpSession::from_h2_conn(&mut connection, Arc::clone(&digest)) => {
-                    let Ok(Some(next)) = next else { break };
-                    match self.accept(next, &mut progress) {
-                        ControlFlow::Continue(is_last) => is_last,
-                        ControlFlow::Break(()) => break,
-                    }
-                }
+                // Before the connection, which may use up all that a task may do at a time: frames that ask for nothing would
+                // otherwise hold it for ever.
                 () = sleep(patience), if idle => {
                     if progress.closing {
                         break;
@@ -94,6 +89,13 @@ where
                     true
                 }
                 () = self.front.crowded.notified(), if idle && !progress.closing => true,
+                next = HttpSession::from_h2_conn(&mut connection, Arc::clone(&digest)) => {
+                    let Ok(Some(next)) = next else { break };
+                    match self.accept(next, &mut progress) {
+                        ControlFlow::Continue(is_last) => is_last,
+                        ControlFlow::Break(()) => break,
+                    }
+                }
             };
             if is_enough && !progress.closing {
                 // GOAWAY: what is under way goes on, the rest is for another connection (RFC 9113 section 6.8).

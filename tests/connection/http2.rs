@@ -443,3 +443,13 @@ async fn floods_are_cut_off_and_nobody_else_notices() {
     eventually(|| world.gateway.counters.connections() == 1).await;
     eventually(|| world.gateway.counters.requests() == 0).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_nothing_holds_no_connection() {
+    let short = Duration::from_millis(50);
+    let world = World::with(Limits { head_timeout: short, keep_alive: short, ..Limits::default() }).await;
+    // A frame of no known type, which is ignored (section 5.5): nothing is owed for it, and it comes faster than it is read.
+    let nothing = frame(0xff, 0, 0, b"x").repeat(5000);
+    flood(&world, |_| nothing.clone()).await;
+    world.gateway.open_connections(0).await;
+}
