@@ -4,6 +4,7 @@
 //! that came so. What is HTTP/2's own (streams, windows, frames) is the `h2` crate's, in bounds that are set here. There is
 //! no HTTP/2 without TLS, and no WebSocket inside it: browsers open those with HTTP/1.1.
 
+use std::mem;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,6 +40,10 @@ const MOST_UNSENT: usize = 64 * 1024;
 const MOST_MALFORMED: u32 = 32;
 /// How long a client may take to go, or to read our last words.
 const LINGER: Duration = Duration::from_secs(2);
+/// Bytes that a client takes in that time which still reads its answers, rather than our farewell alone.
+const LEAST_TAKEN: u64 = 4 * 1024;
+/// How many times it may have that time.
+const MOST_LINGERED: u32 = 15;
 
 /// A TLS connection whose client chose HTTP/2.
 pub(super) struct Multiplexed<P: ProxyHttp> {
@@ -55,6 +60,20 @@ struct Progress {
     malformed: u32,
     /// We said that we take no more.
     closing: bool,
+    /// How often we waited for the client to go since then.
+    lingered: u32,
+    /// What it had taken of our bytes when we last looked.
+    taken: u64,
+}
+
+impl Progress {
+    /// Whether a client that has its last answers still reads them: written they were long ago, but the end of each may
+    /// wait here for room on its way.
+    fn is_reading(&mut self, taken: u64) -> bool {
+        self.lingered += 1;
+        let news = taken.saturating_sub(mem::replace(&mut self.taken, taken));
+        news >= LEAST_TAKEN && self.lingered < MOST_LINGERED
+    }
 }
 
 impl<P> Multiplexed<P>
@@ -83,7 +102,7 @@ where
                 // Before the connection, which may use up all that a task may do at a time: frames that ask for nothing would
                 // otherwise hold it for ever.
                 () = sleep(patience), if idle => {
-                    if progress.closing {
+                    if progress.closing && !progress.is_reading(taken(&digest)) {
                         break;
                     }
                     true
@@ -101,6 +120,7 @@ where
                 // GOAWAY: what is under way goes on, the rest is for another connection (RFC 9113 section 6.8).
                 connection.graceful_shutdown();
                 progress.closing = true;
+                progress.taken = taken(&digest);
             }
         }
         drop(connection);
@@ -298,6 +318,11 @@ fn options(limits: &Limits) -> H2Options {
 /// (section 6.5.2).
 const fn head_list(limits: &Limits) -> usize {
     2 * limits.max_head + 64 * limits.max_headers
+}
+
+/// How many bytes of ours the client's side has acknowledged.
+fn taken(digest: &Digest) -> u64 {
+    digest.socket_digest.as_ref().and_then(|socket| socket.tcp_info()).map_or(0, |tcp| tcp.tcpi_bytes_acked)
 }
 
 fn digest(stream: &Stream) -> Digest {

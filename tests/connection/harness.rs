@@ -23,6 +23,8 @@ use tokio::time::timeout;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long the upstream leaves a body of `/late` unread.
 pub(crate) const LATE: Duration = Duration::from_millis(1500);
+/// How long the answer to `/big` is.
+pub(crate) const BIG: usize = 60_000;
 
 /// An upstream that keeps every request it got, head and body, and answers by path.
 pub(crate) struct Upstream {
@@ -97,7 +99,7 @@ async fn answer_all(
             arrived.notify_one();
             release.notified().await;
         }
-        let answer = format!("{path} {body}");
+        let answer = if path.starts_with("/big") { "x".repeat(BIG) } else { format!("{path} {body}") };
         let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{answer}", answer.len());
         stream.write_all(answer.as_bytes()).await.ok()?;
     }

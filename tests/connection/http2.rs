@@ -22,7 +22,7 @@ use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::harness::{Running, within};
+use crate::harness::{BIG, Running, within};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// An empty SETTINGS frame (RFC 9113 section 6.5).
@@ -451,5 +451,44 @@ async fn a_flood_of_nothing_holds_no_connection() {
     // A frame of no known type, which is ignored (section 5.5): nothing is owed for it, and it comes faster than it is read.
     let nothing = frame(0xff, 0, 0, b"x").repeat(5000);
     flood(&world, |_| nothing.clone()).await;
+    world.gateway.open_connections(0).await;
+}
+
+/// The payloads of the DATA frames in `said`: their bytes, and how many were the last of their stream.
+fn answers(mut said: &[u8]) -> (usize, usize) {
+    let (mut bytes, mut ends) = (0, 0);
+    while let [a, b, c, kind, flags, _, _, _, _, rest @ ..] = said {
+        let length = u32::from_be_bytes([0, *a, *b, *c]) as usize;
+        if *kind == 0 {
+            bytes += length;
+            ends += usize::from(flags & 1);
+        }
+        said = rest.get(length..).unwrap_or_default();
+    }
+    (bytes, ends)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_reads_slowly_gets_the_last_answers_of_its_connection() {
+    const REQUESTS: u32 = 100;
+    let world = World::with(Limits { keepalive_requests: REQUESTS, ..Limits::default() }).await;
+    let mut client = world.raw().await;
+    // Windows in which everything fits at once (section 6.5.2 and 6.9).
+    let window = [&4_u16.to_be_bytes()[..], &1_000_000_u32.to_be_bytes()].concat();
+    let mut asked = [PREFACE, &frame(4, 0, 0, &window), &frame(8, 0, 0, &100_000_000_u32.to_be_bytes())].concat();
+    let head = [flood_head()[..10].to_vec(), [&[0x04, 4][..], b"/big"].concat()].concat();
+    for turn in 0..REQUESTS {
+        asked.extend(frame(1, 0x5, 2 * turn + 1, &head));
+    }
+    client.write_all(&asked).await.unwrap();
+    let mut said = vec![0; 1 << 19];
+    // For longer than a client may take to go: more than the kernel holds is still here then.
+    for piece in said.chunks_mut(1 << 15) {
+        tokio::time::sleep(Duration::from_millis(250)).await;
+        within(client.read_exact(piece)).await.unwrap();
+    }
+    assert_eq!((world.gateway.counters.requests(), world.gateway.counters.connections()), (0, 1));
+    let _ = within(client.read_to_end(&mut said)).await;
+    assert_eq!(answers(&said), (BIG * REQUESTS as usize, REQUESTS as usize));
     world.gateway.open_connections(0).await;
 }
