@@ -44,6 +44,8 @@ const LINGER: Duration = Duration::from_secs(2);
 const LEAST_TAKEN: u64 = 4 * 1024;
 /// How many times it may have that time.
 const MOST_LINGERED: u32 = 15;
+/// How long requests may go on whose client is gone.
+const AFTERMATH: Duration = Duration::from_secs(60);
 
 /// A TLS connection whose client chose HTTP/2.
 pub(super) struct Multiplexed<P: ProxyHttp> {
@@ -124,8 +126,9 @@ where
             }
         }
         drop(connection);
-        // Requests notice by themselves that their client is gone, and say so in the log.
-        let _ = timeout(LINGER, async { while progress.requests.join_next().await.is_some() {} }).await;
+        // Requests to applications notice by themselves that their client is gone, and say so in the log. What we do ourselves
+        // is done: a logout, say, whose sender did not wait for the answer.
+        let _ = timeout(AFTERMATH, async { while progress.requests.join_next().await.is_some() {} }).await;
     }
 
     /// How long a connection without requests is kept.

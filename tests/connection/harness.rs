@@ -23,6 +23,8 @@ use tokio::time::timeout;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long the upstream leaves a body of `/late` unread.
 pub(crate) const LATE: Duration = Duration::from_millis(1500);
+/// How long the gateway itself works on `/own`.
+pub(crate) const OWN: Duration = Duration::from_millis(2500);
 /// How long the answer to `/big` is.
 pub(crate) const BIG: usize = 60_000;
 
@@ -109,6 +111,7 @@ async fn answer_all(
 struct Gateway {
     upstream: SocketAddr,
     live: Arc<Mutex<Vec<Arc<Kill>>>>,
+    done: Arc<Notify>,
 }
 
 #[async_trait]
@@ -119,8 +122,13 @@ impl ProxyHttp for Gateway {
 
     async fn request_filter(&self, session: &mut Session, _: &mut ()) -> Result<bool> {
         self.live.lock().unwrap().push(context::current().expect("every request has its connection").kill);
-        if session.req_header().uri.path() != "/refused" {
-            return Ok(false);
+        match session.req_header().uri.path() {
+            "/refused" => {}
+            "/own" => {
+                tokio::time::sleep(OWN).await;
+                self.done.notify_one();
+            }
+            _ => return Ok(false),
         }
         let mut head = ResponseHeader::build(403, None)?;
         head.insert_header("Content-Length", "2")?;
@@ -200,6 +208,8 @@ pub(crate) struct Running {
     pub(crate) serving: JoinHandle<()>,
     pub(crate) upstream: Upstream,
     live: Arc<Mutex<Vec<Arc<Kill>>>>,
+    /// Tells that the gateway has done its work for `/own`.
+    pub(crate) done: Arc<Notify>,
     drain: watch::Sender<bool>,
 }
 
@@ -217,14 +227,15 @@ impl Running {
     pub(crate) async fn on(bound: Bound, limits: Limits) -> Self {
         let upstream = Upstream::start().await;
         let live = Arc::<Mutex<Vec<_>>>::default();
-        let gateway = Gateway { upstream: upstream.address, live: live.clone() };
+        let done = Arc::<Notify>::default();
+        let gateway = Gateway { upstream: upstream.address, live: live.clone(), done: done.clone() };
         let proxy = Arc::new(http_proxy(&Arc::new(ServerConf::default()), gateway));
         let front = Arc::new(Front::new(proxy, Arc::new(Refuse), limits));
         let (drain, draining) = watch::channel(false);
         let address = bound.local_addr().unwrap_or_else(|| ([0, 0, 0, 0], 0).into());
         let counters = front.counters().clone();
         let serving = tokio::spawn(listener::serve(bound, front, draining));
-        Self { address, counters, serving, upstream, live, drain }
+        Self { address, counters, serving, upstream, live, done, drain }
     }
 
     pub(crate) fn drain(&self) {

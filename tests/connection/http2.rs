@@ -359,6 +359,18 @@ async fn requests_in_flight_when_the_client_vanishes_end() {
 }
 
 #[tokio::test]
+async fn what_the_gateway_began_itself_is_done_though_the_client_vanishes() {
+    let world = World::start().await;
+    let mut client = world.client().await;
+    let _answer = client.begin(get("/own"), true).await;
+    eventually(|| world.gateway.counters.requests() == 1).await;
+    client.ended.abort();
+    drop(client);
+    within(world.gateway.done.notified()).await;
+    world.gateway.open_connections(0).await;
+}
+
+#[tokio::test]
 async fn a_client_that_sends_nothing_but_malformed_requests_is_left() {
     let world = World::start().await;
     let mut client = world.client().await;
