@@ -225,6 +225,11 @@ impl ProxyHttp for Gateway {
         if let Some(resent) = &exchange.resent {
             *body = Some(resent.body().clone()).filter(|body| !body.is_empty());
         }
+        if end_of_stream && body.as_ref().is_some_and(Bytes::is_empty) {
+            // HTTP/2 may end a body with an empty piece. As a chunk that would be the last one, which pingora writes too:
+            // the application would take the second for its next request, whoever's that is.
+            *body = None;
+        }
         exchange.body_received += body.as_ref().map_or(0, |chunk| chunk.len() as u64);
         let limit = exchange.forward.as_ref().and_then(|forward| forward.route.max_body);
         if limit.is_some_and(|limit| exchange.body_received > limit && !exchange.upgraded) {

@@ -286,3 +286,28 @@ async fn an_answer_after_the_end_of_its_session_does_not_look_whole() {
     assert!(error.is_reset(), "{error}");
     world.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_ends_once_for_the_application() {
+    let (world, identity) = start(Plan::new().await).await;
+    let mut browser = world.logged_in(&Agent::angela()).await;
+    let mut send = connect(&world, &identity).await;
+    for (pieces, body) in
+        [(&["hello", ""][..], "hello"), (&["hello"], "hello"), (&[""], ""), (&["", "hello", "", ""], "hello")]
+    {
+        world.expects(&Agent::angela(), "POST /a");
+        let mut request = get(&mut browser, "/a");
+        *request.method_mut() = Method::POST;
+        let (answer, mut stream) = send.send_request(request, false).unwrap();
+        let (last, first) = pieces.split_last().unwrap();
+        for piece in first {
+            stream.send_data(Bytes::from_static(piece.as_bytes()), false).unwrap();
+            // So that it is read by itself.
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        stream.send_data(Bytes::from_static(last.as_bytes()), true).unwrap();
+        assert_eq!(within(answer).await.unwrap().status(), StatusCode::OK, "{pieces:?}");
+        assert_eq!(world.upstream.last().body, body.as_bytes(), "{pieces:?}");
+    }
+    world.finish().await;
+}
