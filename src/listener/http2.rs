@@ -9,24 +9,26 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::BytesMut;
-use http::header::{CONTENT_LENGTH, COOKIE, HOST};
-use http::{HeaderValue, Method};
+use http::Method;
+use http::header::CONTENT_LENGTH;
 use pingora::apps::HttpServerApp as _;
-use pingora::http::{RequestHeader, ResponseHeader};
+use pingora::http::ResponseHeader;
 use pingora::protocols::http::ServerSession;
 use pingora::protocols::http::v2::server::{H2Accept, H2Options, HttpSession, handshake};
 use pingora::protocols::{Digest, Stream};
 use pingora::proxy::ProxyHttp;
 use pingora::server::ShutdownWatch;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 
 use super::accept::{report, shutdown_begun};
 use super::connection::Gauge;
 use super::head::{Head, Scanner};
+use super::pace::too_slow;
 use super::{Front, Limits};
-use crate::gateway::context::{self, Arrival, BadHead, Connection};
+use crate::gateway::context::{self, BadHead, Connection};
+
+mod head;
 
 /// Requests at a time on one connection (`SETTINGS_MAX_CONCURRENT_STREAMS`): what browsers are used to.
 const MOST_AT_ONCE: u32 = 100;
@@ -169,8 +171,8 @@ where
     P: ProxyHttp + Send + Sync + 'static,
     P::CTX: Send + Sync,
 {
-    to_http1(stream.req_header_mut());
-    let head = written(stream.req_header());
+    head::to_http1(stream.req_header_mut());
+    let head = head::written(stream.req_header());
     if let Err(bad) = judge(&front, &head) {
         return refuse(&front, &connection, stream, bad, &head).await;
     }
@@ -186,94 +188,6 @@ where
         () = kill.hard_killed() => {}
         () = too_slow(&arrival, &front.limits), if has_body => arrival.give_up(),
     }
-}
-
-/// Ready once a body has come too slowly for too long (see [`Limits::min_body_rate`]). Here, unlike in HTTP/1.1, time in
-/// which the application does not read counts too: nobody tells who waits for whom.
-async fn too_slow(arrival: &Arrival, limits: &Limits) {
-    let mut begun = None;
-    loop {
-        let left = match arrival.so_far() {
-            None => return std::future::pending().await,
-            Some(0) => limits.body_patience,
-            Some(bytes) => {
-                let since = *begun.get_or_insert_with(Instant::now);
-                granted(limits, bytes).saturating_sub(since.elapsed())
-            }
-        };
-        if left.is_zero() {
-            return;
-        }
-        sleep(left).await;
-    }
-}
-
-fn granted(limits: &Limits, bytes: u64) -> Duration {
-    let bought = bytes.checked_div(limits.min_body_rate as u64).map_or(Duration::MAX, Duration::from_secs);
-    limits.body_patience.saturating_add(bought)
-}
-
-/// The request as HTTP/1.1 has it: with `Host`, and its cookies in one field (RFC 9113 sections 8.3.1 and 8.2.3).
-fn to_http1(head: &mut RequestHeader) {
-    let mut cookies = head.headers.get_all(COOKIE).iter();
-    if let (Some(first), Some(second)) = (cookies.next(), cookies.next()) {
-        let crumbs: Vec<&[u8]> = [first, second].into_iter().chain(cookies).map(HeaderValue::as_bytes).collect();
-        // Legal bytes, joined by legal bytes.
-        if let Ok(joined) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])) {
-            head.remove_header(&COOKIE);
-            let _ = head.insert_header(COOKIE, joined);
-        }
-    }
-    let authority = head.uri.authority().map(|authority| authority.as_str().to_owned());
-    if let Some(authority) = authority {
-        // Where both came, they are the same: pingora saw to it.
-        let _ = head.insert_header(HOST, authority);
-    }
-    if let Ok(cased) = with_case(head) {
-        *head = cased;
-    }
-}
-
-/// The same head, its names in the case that HTTP/1.1 clients give them, for applications that look at it. The names that
-/// are added later have theirs.
-fn with_case(head: &RequestHeader) -> pingora::Result<RequestHeader> {
-    let mut cased = RequestHeader::build(head.method.clone(), b"/", Some(head.headers.len()))?;
-    cased.set_uri(head.uri.clone());
-    cased.set_version(head.version);
-    for (name, value) in &head.headers {
-        cased.append_header(titled(name.as_str()), value.clone())?;
-    }
-    Ok(cased)
-}
-
-fn titled(name: &str) -> String {
-    let mut begins = true;
-    let case = |letter: char| {
-        let cased = if begins { letter.to_ascii_uppercase() } else { letter };
-        begins = letter == '-';
-        cased
-    };
-    name.chars().map(case).collect()
-}
-
-/// The bytes of the head, had it come with HTTP/1.1.
-fn written(head: &RequestHeader) -> BytesMut {
-    let mut bytes = BytesMut::with_capacity(1024);
-    let target = match head.raw_path() {
-        // `CONNECT` has none.
-        b"" => b"*",
-        target => target,
-    };
-    for word in [head.method.as_str().as_bytes(), b" ", target, b" HTTP/1.1\r\n"] {
-        bytes.extend_from_slice(word);
-    }
-    for (name, value) in &head.headers {
-        for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
-            bytes.extend_from_slice(part);
-        }
-    }
-    bytes.extend_from_slice(b"\r\n");
-    bytes
 }
 
 fn judge<P: ProxyHttp>(front: &Front<P>, head: &[u8]) -> Result<(), BadHead> {

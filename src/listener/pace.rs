@@ -5,9 +5,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use super::Limits;
+use crate::gateway::context::Arrival;
 
 /// Watches how fast a body comes. Only time in which we wait for the client counts, so that a slow application is not
 /// the client's fault; and only after its first byte, since the application may have to say first that it wants one.
@@ -71,6 +72,31 @@ impl Pace {
     }
 }
 
+/// Ready once a body has come too slowly for too long (see [`Limits::min_body_rate`]). Here, unlike in HTTP/1.1, time in
+/// which the application does not read counts too: nobody tells who waits for whom.
+pub(super) async fn too_slow(arrival: &Arrival, limits: &Limits) {
+    let mut begun = None;
+    loop {
+        let left = match arrival.so_far() {
+            None => return std::future::pending().await,
+            Some(0) => limits.body_patience,
+            Some(bytes) => {
+                let since = *begun.get_or_insert_with(Instant::now);
+                granted(limits, bytes).saturating_sub(since.elapsed())
+            }
+        };
+        if left.is_zero() {
+            return;
+        }
+        sleep(left).await;
+    }
+}
+
+fn granted(limits: &Limits, bytes: u64) -> Duration {
+    let bought = bytes.checked_div(limits.min_body_rate as u64).map_or(Duration::MAX, Duration::from_secs);
+    limits.body_patience.saturating_add(bought)
+}
+
 /// Longer than any silence lasts, and short enough to add to any time.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
@@ -119,11 +145,11 @@ mod tests {
         let mut pace = pace(1, Duration::from_secs(60));
         pace.received(1);
         let before = pace.patience;
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        sleep(Duration::from_millis(5)).await;
         pace.received(0);
         assert_eq!(pace.patience, before, "nobody waited for the client");
         assert!(!is_too_slow(&mut pace).await);
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        sleep(Duration::from_millis(5)).await;
         pace.received(0);
         assert!(pace.patience <= before - Duration::from_millis(5));
     }

@@ -1,0 +1,102 @@
+//! The head of an HTTP/2 request as HTTP/1.1 has it: what applications get, and what is judged.
+
+use bytes::BytesMut;
+use http::HeaderValue;
+use http::header::{COOKIE, HOST};
+use pingora::http::RequestHeader;
+
+/// The request as HTTP/1.1 has it: with `Host`, and its cookies in one field (RFC 9113 sections 8.3.1 and 8.2.3).
+pub(super) fn to_http1(head: &mut RequestHeader) {
+    let mut cookies = head.headers.get_all(COOKIE).iter();
+    if let (Some(first), Some(second)) = (cookies.next(), cookies.next()) {
+        let crumbs: Vec<&[u8]> = [first, second].into_iter().chain(cookies).map(HeaderValue::as_bytes).collect();
+        // Legal bytes, joined by legal bytes.
+        if let Ok(joined) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])) {
+            head.remove_header(&COOKIE);
+            let _ = head.insert_header(COOKIE, joined);
+        }
+    }
+    let authority = head.uri.authority().map(|authority| authority.as_str().to_owned());
+    if let Some(authority) = authority {
+        // Where both came, they are the same: pingora saw to it.
+        let _ = head.insert_header(HOST, authority);
+    }
+    if let Ok(cased) = with_case(head) {
+        *head = cased;
+    }
+}
+
+/// The same head, its names in the case that HTTP/1.1 clients give them, for applications that look at it. The names that
+/// are added later have theirs.
+fn with_case(head: &RequestHeader) -> pingora::Result<RequestHeader> {
+    let mut cased = RequestHeader::build(head.method.clone(), b"/", Some(head.headers.len()))?;
+    cased.set_uri(head.uri.clone());
+    cased.set_version(head.version);
+    for (name, value) in &head.headers {
+        cased.append_header(titled(name.as_str()), value.clone())?;
+    }
+    Ok(cased)
+}
+
+fn titled(name: &str) -> String {
+    let mut begins = true;
+    let case = |letter: char| {
+        let cased = if begins { letter.to_ascii_uppercase() } else { letter };
+        begins = letter == '-';
+        cased
+    };
+    name.chars().map(case).collect()
+}
+
+/// The bytes of the head, had it come with HTTP/1.1.
+pub(super) fn written(head: &RequestHeader) -> BytesMut {
+    let mut bytes = BytesMut::with_capacity(1024);
+    let target = match head.raw_path() {
+        // `CONNECT` has none.
+        b"" => b"*",
+        target => target,
+    };
+    for word in [head.method.as_str().as_bytes(), b" ", target, b" HTTP/1.1\r\n"] {
+        bytes.extend_from_slice(word);
+    }
+    for (name, value) in &head.headers {
+        for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+            bytes.extend_from_slice(part);
+        }
+    }
+    bytes.extend_from_slice(b"\r\n");
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn translated(fields: &[(&'static str, &str)]) -> String {
+        let uri = "https://paie.example/a?b=%C3%A9".parse().unwrap();
+        let mut head = RequestHeader::build("GET", b"/", None).unwrap();
+        head.set_uri(uri);
+        for (name, value) in fields {
+            head.append_header(*name, *value).unwrap();
+        }
+        to_http1(&mut head);
+        String::from_utf8(written(&head).to_vec()).unwrap()
+    }
+
+    #[test]
+    fn the_host_is_the_authority_and_cookies_are_one_field() {
+        let head = translated(&[("cookie", "a=1"), ("accept", "*/*"), ("cookie", "b=2"), ("host", "paie.example")]);
+        assert!(head.starts_with("GET /a?b=%C3%A9 HTTP/1.1\r\n") && head.ends_with("\r\n\r\n"), "{head}");
+        let mut fields: Vec<&str> = head.trim_end().lines().skip(1).collect();
+        fields.sort_unstable();
+        assert_eq!(fields, ["accept: */*", "cookie: a=1; b=2", "host: paie.example"]);
+    }
+
+    #[test]
+    fn names_are_in_the_case_of_http_1() {
+        for (name, cased) in [("host", "Host"), ("sec-fetch-mode", "Sec-Fetch-Mode"), ("x--a", "X--A"), ("x_y", "X_y")]
+        {
+            assert_eq!(titled(name), cased);
+        }
+    }
+}
