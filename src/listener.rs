@@ -41,7 +41,7 @@ pub struct Limits {
     pub keep_alive: Duration,
     /// Requests served on one connection before it is closed.
     pub keepalive_requests: u32,
-    /// Connections at a time; more wait in the kernel's queue until one ends.
+    /// Connections at a time; more wait in the kernel's queue until one ends. And requests at a time, over all of them.
     pub max_connections: usize,
     /// Bytes of a whole message head; at most 1 MiB, which is pingora's own limit.
     pub max_head: usize,
@@ -142,6 +142,11 @@ impl<P: ProxyHttp> Front<P> {
             places,
             crowded: Notify::new(),
         }
+    }
+
+    /// Whether more requests are under way than there may be connections: one of HTTP/2 may have many.
+    fn is_overfull(&self) -> bool {
+        self.counters.requests() > self.limits.max_connections as u64
     }
 
     fn count_refusal(&self) {

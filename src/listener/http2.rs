@@ -9,6 +9,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use h2::Reason;
 use http::Method;
 use http::header::CONTENT_LENGTH;
 use pingora::apps::HttpServerApp as _;
@@ -89,10 +90,13 @@ where
     pub(super) async fn run(mut self, stream: Stream) {
         let digest = Arc::new(digest(&stream));
         let limits = &self.front.limits;
-        let Ok(Ok(mut connection)) = timeout(limits.head_timeout, handshake(stream, Some(options(limits)))).await
-        else {
-            return;
+        let begun = tokio::select! {
+            biased;
+            begun = timeout(limits.head_timeout, handshake(stream, Some(options(limits)))) => begun,
+            // Nothing was asked yet, so the client can ask elsewhere.
+            () = shutdown_begun(&mut self.shutdown) => return,
         };
+        let Ok(Ok(mut connection)) = begun else { return };
         let mut progress = Progress::default();
         loop {
             let (idle, patience) = (progress.requests.is_empty(), self.patience(&progress));
@@ -171,6 +175,11 @@ where
     P: ProxyHttp + Send + Sync + 'static,
     P::CTX: Send + Sync,
 {
+    let _running = Gauge::raise(&front.counters.requests);
+    if front.is_overfull() {
+        // Nothing was done with it, so the client may send it again (RFC 9113 section 8.7).
+        return stream.shutdown_with_reason(Reason::REFUSED_STREAM);
+    }
     head::to_http1(stream.req_header_mut());
     let head = head::written(stream.req_header());
     if let Err(bad) = judge(&front, &head) {
@@ -178,7 +187,6 @@ where
     }
     let (kill, arrival) = (Arc::clone(&connection.kill), Arc::clone(&connection.arrival));
     let has_body = !stream.is_body_done();
-    let _running = Gauge::raise(&front.counters.requests);
     let session = ServerSession::new_http2(stream);
     // Whatever ends it early drops it, and that resets its stream and no other one (RFC 9113 section 5.4.2).
     tokio::select! {

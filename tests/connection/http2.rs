@@ -305,6 +305,26 @@ async fn a_body_of_which_nothing_came_yet_is_not_slow() {
 }
 
 #[tokio::test]
+async fn requests_are_no_more_than_connections_may_be_and_one_refused_may_be_sent_again() {
+    let world = World::with(Limits { max_connections: 2, ..Limits::default() }).await;
+    let mut client = world.client().await;
+    let mut slow = Vec::new();
+    for _ in 0..2 {
+        slow.push(client.begin(get("/slow"), true).await.0);
+        within(world.gateway.upstream.arrived.notified()).await;
+    }
+    let error = client.get("/one-too-many").await.unwrap_err();
+    assert_eq!(error.reason(), Some(Reason::REFUSED_STREAM), "{error}");
+    for answer in slow {
+        world.gateway.upstream.release.notify_one();
+        assert_eq!(whole(answer).await.unwrap().2, "/slow ");
+    }
+    eventually(|| world.gateway.counters.requests() == 0).await;
+    assert_eq!(client.get("/again").await.unwrap().2, "/again ");
+    assert_eq!(world.gateway.upstream.take_lines().len(), 3);
+}
+
+#[tokio::test]
 async fn a_drain_lets_requests_finish_and_takes_no_more() {
     let world = World::start().await;
     let mut client = world.client().await;
