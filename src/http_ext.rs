@@ -12,6 +12,18 @@ pub fn folded_name(name: &str) -> String {
     name.bytes().map(fold).map(char::from).collect()
 }
 
+/// A field name as HTTP/1.1 clients write it: `x-agent-email` as `X-Agent-Email`.
+#[must_use]
+pub fn capitalized(name: &str) -> String {
+    let mut begins = true;
+    let capital = |letter: char| {
+        let capital = if begins { letter.to_ascii_uppercase() } else { letter };
+        begins = letter == '-';
+        capital
+    };
+    name.chars().map(capital).collect()
+}
+
 /// Whether `name` folds to something that starts with `folded_prefix` (see [`folded_name`]); allocates nothing.
 #[must_use]
 pub fn folds_under(name: &str, folded_prefix: &str) -> bool {
@@ -73,6 +85,14 @@ mod tests {
         for text in ["", ";", "a", "a;b", ";a;;b;", "a;b;c;"] {
             let expected: Vec<&[u8]> = text.as_bytes().split(|byte| *byte == b';').collect();
             assert_eq!(split(text.as_bytes(), b';').collect::<Vec<_>>(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn names_are_in_the_case_of_http_1() {
+        for (name, cased) in [("host", "Host"), ("sec-fetch-mode", "Sec-Fetch-Mode"), ("x--a", "X--A"), ("x_y", "X_y")]
+        {
+            assert_eq!(capitalized(name), cased);
         }
     }
 

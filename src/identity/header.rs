@@ -9,7 +9,7 @@ use http::{HeaderName, HeaderValue};
 
 use super::release::{self, Release};
 use super::{ClaimValue, Claims, Encoding};
-use crate::http_ext::folded_name;
+use crate::http_ext::{capitalized, folded_name};
 
 /// What every identity header starts with (`[identity] header_prefix`); whatever a client sends under it is dropped.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -63,7 +63,7 @@ impl HeaderPrefix {
     /// The header of the claim called `claim`: words capitalised, whatever separates them as `-`.
     #[must_use]
     pub fn header_of(&self, claim: &str) -> String {
-        self.text.clone() + &capitalized(claim)
+        self.text.clone() + &capitalized(&folded_name(claim))
     }
 }
 
@@ -152,7 +152,7 @@ impl HeaderPlan {
         let released = released.map(|(claim, value)| Field { header: self.prefix.header_of(claim), claim, value });
         let extra = self.extra.iter().filter_map(|(name, claim)| {
             let value = release::lookup(claims, claim)?;
-            Some(Field { header: capitalized(name.as_str()), claim, value })
+            Some(Field { header: capitalized(&folded_name(name.as_str())), claim, value })
         });
         released.chain(extra).filter(|field| taken.insert(folded_name(&field.header))).collect()
     }
@@ -189,17 +189,6 @@ impl IdentityHeaders {
     pub fn iter(&self) -> impl Iterator<Item = (&str, &HeaderValue)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value))
     }
-}
-
-/// `chorusdt:matricule` as `Chorusdt-Matricule`.
-fn capitalized(name: &str) -> String {
-    let mut at_start = true;
-    let capitalize = |letter: char| {
-        let capital = if at_start { letter.to_ascii_uppercase() } else { letter };
-        at_start = letter == '-';
-        capital
-    };
-    folded_name(name).chars().map(capitalize).collect()
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ import { after, afterEach, before, beforeEach, describe, test } from "node:test"
 
 import { agents } from "./support/agents.js";
 import { startApplication } from "./support/application.js";
-import { login, newAgent, startBrowser } from "./support/browser.js";
+import { endsWithLogout, login, newAgent, startBrowser } from "./support/browser.js";
 import { freePort, startGateway } from "./support/gateway.js";
 import { startProvider } from "./support/provider.js";
 
@@ -69,21 +69,7 @@ upstream = "${application.origin}"
   });
 
   test("a logout ends the WebSocket and the event stream of another tab", async () => {
-    await page.evaluate(async () => {
-      const socket = new WebSocket(`wss://${location.host}/ws`);
-      globalThis.socketClosed = new Promise((resolve) => socket.addEventListener("close", ({ code }) => resolve(code)));
-      await new Promise((resolve) => socket.addEventListener("open", resolve));
-      const events = new EventSource("/evenements");
-      globalThis.eventsEnded = new Promise((resolve) => events.addEventListener("error", () => resolve(events.readyState)));
-      await new Promise((resolve) => events.addEventListener("open", resolve));
-    });
-    const other = await context.newPage();
-    await other.goto(`${origin}/.portillon/me`);
-    await other.locator('form[action*="/.portillon/logout"] button').click();
-    const started = Date.now();
-    assert.equal(await page.evaluate(() => globalThis.socketClosed), 1008);
-    await page.evaluate(() => globalThis.eventsEnded);
-    assert.ok(Date.now() - started < 3000, `${Date.now() - started} ms`);
+    await endsWithLogout(page);
   });
 });
 

@@ -5,6 +5,8 @@ use http::HeaderValue;
 use http::header::{COOKIE, HOST};
 use pingora::http::RequestHeader;
 
+use crate::http_ext::capitalized;
+
 /// The request as HTTP/1.1 has it: with `Host`, and its cookies in one field (RFC 9113 sections 8.3.1 and 8.2.3).
 pub(super) fn to_http1(head: &mut RequestHeader) {
     let mut cookies = head.headers.get_all(COOKIE).iter();
@@ -33,19 +35,9 @@ fn with_case(head: &RequestHeader) -> pingora::Result<RequestHeader> {
     cased.set_uri(head.uri.clone());
     cased.set_version(head.version);
     for (name, value) in &head.headers {
-        cased.append_header(titled(name.as_str()), value.clone())?;
+        cased.append_header(capitalized(name.as_str()), value.clone())?;
     }
     Ok(cased)
-}
-
-fn titled(name: &str) -> String {
-    let mut begins = true;
-    let case = |letter: char| {
-        let cased = if begins { letter.to_ascii_uppercase() } else { letter };
-        begins = letter == '-';
-        cased
-    };
-    name.chars().map(case).collect()
 }
 
 /// The bytes of the head, had it come with HTTP/1.1.
@@ -90,13 +82,5 @@ mod tests {
         let mut fields: Vec<&str> = head.trim_end().lines().skip(1).collect();
         fields.sort_unstable();
         assert_eq!(fields, ["accept: */*", "cookie: a=1; b=2", "host: paie.example"]);
-    }
-
-    #[test]
-    fn names_are_in_the_case_of_http_1() {
-        for (name, cased) in [("host", "Host"), ("sec-fetch-mode", "Sec-Fetch-Mode"), ("x--a", "X--A"), ("x_y", "X_y")]
-        {
-            assert_eq!(titled(name), cased);
-        }
     }
 }

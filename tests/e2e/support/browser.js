@@ -57,3 +57,22 @@ export async function inspect(page, name) {
   assert.equal(await page.locator("h1").count(), 1, `${name} has one heading`);
   assert.ok((await screenshot(page, name)) <= 0, `${name} is too wide`);
 }
+
+/** The page's WebSocket and event stream end within a second, and two for a busy machine, of a logout in another tab. */
+export async function endsWithLogout(page) {
+  await page.evaluate(async () => {
+    const socket = new WebSocket(location.origin.replace("http", "ws") + "/ws");
+    globalThis.socketClosed = new Promise((resolve) => socket.addEventListener("close", ({ code }) => resolve(code)));
+    await new Promise((resolve) => socket.addEventListener("open", resolve));
+    const events = new EventSource("/evenements");
+    globalThis.eventsEnded = new Promise((resolve) => events.addEventListener("error", resolve));
+    await new Promise((resolve) => events.addEventListener("open", resolve));
+  });
+  const other = await page.context().newPage();
+  await other.goto(new URL("/.portillon/me", page.url()).href);
+  await other.locator('form[action*="/.portillon/logout"] button').click();
+  const started = Date.now();
+  assert.equal(await page.evaluate(() => globalThis.socketClosed), 1008);
+  await page.evaluate(() => globalThis.eventsEnded.then(() => undefined));
+  assert.ok(Date.now() - started < 3000, `${Date.now() - started} ms`);
+}
