@@ -43,7 +43,7 @@ fn write_certificate(folder: &Path, name: &str) -> CertificateFiles {
 
 async fn start_tls(certificates: &Arc<Certificates>, limits: Limits) -> Running {
     let address = Address::Tcp(([127, 0, 0, 1], 0).into());
-    let tls = Some(certificates.server_config(true).unwrap());
+    let tls = Some(certificates.server_config(false).unwrap());
     Running::on(listener::bind(&[Binding { address, tls, mode: None }]).unwrap().remove(0), limits).await
 }
 
@@ -77,10 +77,11 @@ async fn tls_serves_each_name_its_certificate_and_replaces_them() {
     let certificates = Certificates::load(&[paie.clone(), rh.clone()]).unwrap();
     let gateway = start_tls(&certificates, Limits::default()).await;
     for (files, name) in [(&paie, "paie.example"), (&rh, "rh.example")] {
-        let answer = ask_tls(&gateway, files, name, &[b"http/1.1"]).await.unwrap();
+        let answer = ask_tls(&gateway, files, name, &[b"h2", b"http/1.1"]).await.unwrap();
         assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("/a "), "{answer}");
         assert!(gateway.upstream.take_seen()[0].contains(&format!("X-Peer: 127.0.0.1 true Some({name:?})")));
     }
+    assert!(ask_tls(&gateway, &paie, "paie.example", &[b"h2"]).await.is_err(), "HTTP/2 is turned off");
 
     let renewed = write_certificate(folder.path(), "paie.example");
     assert!(ask_tls(&gateway, &renewed, "paie.example", &[]).await.is_err(), "the old certificate is in force");
