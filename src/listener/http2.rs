@@ -156,9 +156,8 @@ where
             }
             H2Accept::Rejected => {
                 progress.malformed += 1;
-                self.front.count_refusal();
-                // pingora answered already; this makes the log line.
-                let _ = self.front.refuse.refuse_head(&BadHead::StreamMalformed, &self.connection.peer, &[]);
+                // pingora answered already.
+                note_refusal(&self.front, &self.connection, BadHead::StreamMalformed);
             }
         }
         let last = self.front.limits.keepalive_requests;
@@ -177,6 +176,7 @@ where
 {
     let _running = Gauge::raise(&front.counters.requests);
     if front.is_overfull() {
+        note_refusal(&front, &connection, BadHead::TooManyRequests);
         // Nothing was done with it, so the client may send it again (RFC 9113 section 8.7).
         return stream.shutdown_with_reason(Reason::REFUSED_STREAM);
     }
@@ -205,6 +205,12 @@ fn judge<P: ProxyHttp>(front: &Front<P>, head: &[u8]) -> Result<(), BadHead> {
         _ => return Err(BadHead::StreamMalformed),
     }
     Head::parse(head, &|name| front.refuse.relies_on(name)).map(drop)
+}
+
+/// Counts and logs what gets no answer of ours.
+fn note_refusal<P: ProxyHttp>(front: &Front<P>, connection: &Connection, bad: BadHead) {
+    front.count_refusal();
+    let _ = front.refuse.refuse_head(&bad, &connection.peer, &[]);
 }
 
 async fn refuse<P: ProxyHttp>(

@@ -315,6 +315,7 @@ async fn requests_are_no_more_than_connections_may_be_and_one_refused_may_be_sen
     }
     let error = client.get("/one-too-many").await.unwrap_err();
     assert_eq!(error.reason(), Some(Reason::REFUSED_STREAM), "{error}");
+    assert_eq!(world.gateway.counters.refused_heads(), 1);
     for answer in slow {
         world.gateway.upstream.release.notify_one();
         assert_eq!(whole(answer).await.unwrap().2, "/slow ");

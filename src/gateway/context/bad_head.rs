@@ -89,6 +89,9 @@ pub enum BadHead {
     /// More field lines than the limit.
     #[error("the head has too many fields")]
     TooManyFields,
+    /// More requests at a time than there may be connections (HTTP/2): it may be sent again.
+    #[error("too many requests are under way")]
+    TooManyRequests,
     /// `Transfer-Encoding` in an HTTP/1.0 request (RFC 9112 section 6.1).
     #[error("Transfer-Encoding came with HTTP/1.0")]
     TransferEncodingInHttp10,
@@ -113,6 +116,7 @@ impl BadHead {
             Self::HeadTooLarge | Self::TooManyFields => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::RequestLineTooLong => StatusCode::URI_TOO_LONG,
+            Self::TooManyRequests => StatusCode::SERVICE_UNAVAILABLE,
             Self::VersionNotSupported => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
             _ => StatusCode::BAD_REQUEST,
         }
@@ -150,6 +154,7 @@ impl BadHead {
             Self::TargetIllegalByte => "target_illegal_byte",
             Self::TargetInvalid => "target_invalid",
             Self::TooManyFields => "too_many_fields",
+            Self::TooManyRequests => "too_many_requests",
             Self::TransferEncodingInHttp10 => "transfer_encoding_in_http_10",
             Self::TransferEncodingUnknown => "transfer_encoding_unknown",
             Self::UpgradeWithBody => "upgrade_with_body",
