@@ -180,7 +180,10 @@ where
         // Nothing was done with it, so the client may send it again (RFC 9113 section 8.7).
         return stream.shutdown_with_reason(Reason::REFUSED_STREAM);
     }
-    head::to_http1(stream.req_header_mut());
+    let Ok(translated) = head::to_http1(stream.req_header()) else {
+        return refuse(&front, &connection, stream, BadHead::StreamMalformed, &[]).await;
+    };
+    *stream.req_header_mut() = translated;
     let head = head::written(stream.req_header());
     if let Err(bad) = judge(&front, &head) {
         return refuse(&front, &connection, stream, bad, &head).await;

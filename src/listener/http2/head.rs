@@ -7,37 +7,30 @@ use pingora::http::RequestHeader;
 
 use crate::http_ext::capitalized;
 
-/// The request as HTTP/1.1 has it: with `Host`, and its cookies in one field (RFC 9113 sections 8.3.1 and 8.2.3).
-pub(super) fn to_http1(head: &mut RequestHeader) {
-    let mut cookies = head.headers.get_all(COOKIE).iter();
-    if let (Some(first), Some(second)) = (cookies.next(), cookies.next()) {
-        let crumbs: Vec<&[u8]> = [first, second].into_iter().chain(cookies).map(HeaderValue::as_bytes).collect();
-        // Legal bytes, joined by legal bytes.
-        if let Ok(joined) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])) {
-            head.remove_header(&COOKIE);
-            let _ = head.insert_header(COOKIE, joined);
+/// The request as HTTP/1.1 has it: with `Host`, its cookies in one field (RFC 9113 sections 8.3.1 and 8.2.3), and its names
+/// in the case that HTTP/1.1 clients give them, for applications that look at it. Names that are added later keep theirs.
+///
+/// # Errors
+///
+/// None in practice: what is legal in HTTP/2 is legal here.
+pub(super) fn to_http1(head: &RequestHeader) -> pingora::Result<RequestHeader> {
+    let mut translated = RequestHeader::build(head.method.clone(), b"/", Some(head.headers.len()))?;
+    translated.set_uri(head.uri.clone());
+    translated.set_version(head.version);
+    if let Some(authority) = head.uri.authority() {
+        // Where `Host` came too, it is the same: pingora saw to it.
+        translated.insert_header("Host", authority.as_str())?;
+    }
+    for (name, value) in head.headers.iter().filter(|(name, _)| **name != COOKIE) {
+        if *name != HOST || head.uri.authority().is_none() {
+            translated.append_header(capitalized(name.as_str()), value.clone())?;
         }
     }
-    let authority = head.uri.authority().map(|authority| authority.as_str().to_owned());
-    if let Some(authority) = authority {
-        // Where both came, they are the same: pingora saw to it.
-        let _ = head.insert_header(HOST, authority);
+    let crumbs: Vec<&[u8]> = head.headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if !crumbs.is_empty() {
+        translated.insert_header("Cookie", crumbs.join(&b"; "[..]))?;
     }
-    if let Ok(cased) = with_case(head) {
-        *head = cased;
-    }
-}
-
-/// The same head, its names in the case that HTTP/1.1 clients give them, for applications that look at it. The names that
-/// are added later have theirs.
-fn with_case(head: &RequestHeader) -> pingora::Result<RequestHeader> {
-    let mut cased = RequestHeader::build(head.method.clone(), b"/", Some(head.headers.len()))?;
-    cased.set_uri(head.uri.clone());
-    cased.set_version(head.version);
-    for (name, value) in &head.headers {
-        cased.append_header(capitalized(name.as_str()), value.clone())?;
-    }
-    Ok(cased)
+    Ok(translated)
 }
 
 /// The bytes of the head, had it come with HTTP/1.1.
@@ -71,8 +64,7 @@ mod tests {
         for (name, value) in fields {
             head.append_header(*name, *value).unwrap();
         }
-        to_http1(&mut head);
-        String::from_utf8(written(&head).to_vec()).unwrap()
+        String::from_utf8(written(&to_http1(&head).unwrap()).to_vec()).unwrap()
     }
 
     #[test]
